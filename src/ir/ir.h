@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ir.h - query blocks, the one intermediate form.
+ *
+ * A program is a list of items in definition order: a block, or a loop of items.  A block defines one
+ * relation from earlier ones.  Its printed form is canonical SQL (print.c), which the front reads back.
+ *
+ *   kind    relation                                                       columns
+ *   base    a table of the database, a parameter, or driver data           declared
+ *   row     SELECT exprs FROM sources WHERE where                          one expr each
+ *   reduce  SELECT keys, aggregates … GROUP BY keys (none: exactly 1 row)  first n_keys are keys
+ *   pick    the first `limit` joined rows of each group `part` by `order`  one expr each
+ *   union   UNION ALL of parts, one source each                            see Block.part
+ *
+ * Rules every pass may rely on (ir_verify):
+ *  - sources are earlier blocks; source 0 is never LEFT; a LEFT source has its ON in Source.on, which
+ *    reads that source and earlier ones only; inner conditions stand in `where` as conjuncts.
+ *  - expressions are typed trees; BETWEEN, AVG, windows, subqueries, EXISTS, bare columns, DISTINCT
+ *    (a reduce without aggregates), HAVING (the `where` of a row block over the reduce) are gone.
+ *  - arguments of numeric operators have one type; conversions INT to REAL are explicit (to_real).
+ *  - a union's parts agree in column count and types. */
+#ifndef SG_IR_H
+#define SG_IR_H
+
+#include "base/base.h"
+#include "ir/ops.h"
+
+typedef enum Type { T_NULL, T_BOOL, T_INT, T_TEXT, T_REAL } Type;    /* REAL: a value; else a key */
+extern const char *const type_name[];                                /* "INTEGER", "REAL", … */
+
+typedef struct Expr Expr;
+struct Expr {
+    Op op;
+    Type type;
+    bool nullable;              /* may be SQL NULL */
+    Span at;                    /* where the user wrote it; len 0 for generated ones */
+    int src, col;               /* col: index into Block.src and that block's columns */
+    int64_t i;                  /* lit_int */
+    double r;                   /* lit_real */
+    const char *s;              /* lit_text, var */
+    int n_args;
+    Expr **arg;
+};
+
+typedef struct Block Block;
+
+typedef struct Col {
+    const char *name;           /* unique in the block; generated names start with GEN_PREFIX */
+    Span at;
+    Expr *e;                    /* over Block.src; NULL: COUNT(*), or a column of a base or union block */
+    Agg agg;                    /* reduce blocks, columns n_keys and up */
+    Type type;
+    bool nullable;
+    bool hidden;                /* never shown or written: identity that the user's list leaves out, branch tags */
+    bool active;                /* depends on a differentiated table (and is REAL): carries gradient */
+    bool dynamic;               /* depends on a value that changes from step to step though it is a key or row set */
+} Col;
+
+typedef struct Source {
+    Block *rel;
+    const char *alias;          /* unique in the block */
+    Join join;
+    Expr **on; int n_on;        /* LEFT only: conjuncts */
+    Span at;
+} Source;
+
+typedef struct Order { Expr *e; bool desc; } Order;
+
+/* One branch of a union: column c of the union is e[c], over the one source `src` (index in Block.src). */
+typedef struct Part { int src; Expr **e; } Part;
+
+typedef enum BlockKind { BLK_base, BLK_row, BLK_reduce, BLK_pick, BLK_union } BlockKind;
+extern const char *const block_kind_name[];
+
+/* What a base block is filled from. */
+typedef enum BaseRole {
+    BASE_none,                  /* not a base block */
+    BASE_db,                    /* a table or view of the database */
+    BASE_param,                 /* @param declared with a shape: rows from the CHECKs, `shape` below */
+    BASE_range,                 /* @range: key rows from the CHECKs */
+    BASE_driver                 /* written by the driver: sqlgrad_step, optimizer state */
+} BaseRole;
+
+typedef enum Lifetime { LIFE_static, LIFE_batch, LIFE_step } Lifetime;
+typedef enum Mode { MODE_always, MODE_train, MODE_eval } Mode;
+
+/* The integer box or set that CHECK constraints allow for a declared table: all combinations of the
+ * columns' values that satisfy `check` (expressions over source 0 = the table itself). */
+typedef struct Shape {
+    int n_cols;                 /* key columns, in declaration order: Block.col indexes in `col` */
+    int *col;
+    int64_t *lo, *hi;           /* inclusive hull found from BETWEEN, comparisons and IN; lo > hi: unknown */
+    Expr **check; int n_checks; /* every CHECK conjunct, tested on each row of the hull */
+} Shape;
+
+/* How a parameter starts: init name and its numbers, e.g. {"uniform", {-0.1, 0.1}, 2}. */
+typedef struct Init {
+    const char *name;           /* zeros const uniform normal xavier_uniform … torch_default; NULL: none given */
+    double arg[4]; int n_args;
+    const char **in; int n_in;  /* in = (cols): the fan-in keys */
+    const char *of;             /* torch_default(of = conv1_weight): the fan of another table */
+    Span at;
+} Init;
+
+struct Block {
+    int id;                     /* position in Prog.block; printed as a number nowhere but in dumps */
+    BlockKind kind;
+    const char *name;           /* as its definition spells it; generated names start with GEN_PREFIX */
+    const char *schema;         /* of a base table, or NULL */
+    Span at;                    /* the statement; name_at the table's name in it */
+    Span name_at;
+    Source *src; int n_src;
+    Expr **where; int n_where;  /* conjuncts */
+    Col *col; int n_cols;
+    int n_keys;                 /* reduce */
+    Expr **part_key; int n_part;/* pick: PARTITION BY */
+    Order *order; int n_order;  /* pick: then ties by the sources' identities, in FROM order */
+    int64_t limit;              /* pick */
+    Part *part; int n_parts;    /* union */
+    int *id_col; int n_id;      /* identity: columns on which the rows are unique; none and one_row: one row */
+    bool one_row;               /* at most one row: a reduce without keys (exactly one) or what follows from it */
+    bool bag;                   /* a base table whose keys repeat: its identity is the hidden row number, the last column */
+    Lifetime life;
+    Mode mode;
+    bool dynamic_rows;          /* which rows exist depends on values that change from step to step */
+    bool batch_local;           /* carries the batch key from every batched source by equality, in batch_col */
+    int batch_col[4]; int n_batch_cols;
+    BaseRole role;
+    const struct CatTable *cat; /* base: what is known of its data, or NULL */
+    Shape *shape;               /* base tables declared with CHECKs, or NULL */
+    Init *init;                 /* parameters */
+    bool is_param, is_data, is_loss, is_metric, is_once, is_detached, frozen, no_decay;
+    bool is_view, is_temp;      /* said CREATE VIEW / TEMP */
+    bool user;                  /* defined or named by the user; else made by the front or a pass */
+    bool param_rows_from;       /* `@param` before CREATE TABLE … AS SELECT: rows of this block are the first values */
+    const char **batch_key; int n_batch; bool batch_rows;   /* @data(batch = …) */
+    int grad_of;                /* id of the block whose gradient this is, -1 otherwise */
+    const char *why;            /* gradient blocks: which proof let a source be left out, for explain; or NULL */
+};
+
+typedef struct Item Item;
+typedef struct Loop { const char *var; Expr *lo, *hi; Item *item; int n_items; Span at; } Loop;
+struct Item { Block *block; Loop *loop; };          /* exactly one is set */
+
+typedef struct OptArg { const char *name; double val; } OptArg;
+
+/* -- @minimize LOSS over P, Q using adam(lr = 1e-3) */
+typedef struct Objective {
+    Block *loss;
+    Block **over; int n_over;
+    bool maximize;
+    const char *optimizer;      /* NULL: none given */
+    OptArg *arg; int n_args;
+    const char *lr;             /* learning-rate expression as text, or NULL */
+    Span at;
+} Objective;
+
+/* After a step, `target` (base) takes the rows of `from`: column target.col[i] gets from.col[from_col[i]];
+ * rows are matched on target's identity.  Optimizer updates, state, @update. */
+typedef struct Assign { Block *target, *from; int *to_col, *from_col; int n_cols; } Assign;
+
+/* A named result that the driver asks for: gradient of a table, clipped norm … */
+typedef struct GradOf { Block *table, *grad; } GradOf;      /* grad: all of table's rows, d per value column */
+
+typedef struct Prog {
+    Compile *c;
+    Item *item; int n_items;                        /* the program as written */
+    Block **block; int n_blocks;                    /* the same flattened (no loops): what passes work on */
+    Objective *obj; int n_obj;
+    Assign *assign; int n_assigns;
+    GradOf *grad; int n_grads;                      /* made by pass_grad, in the order of `wrt` */
+    const char *path;
+} Prog;
+
+#define GEN_PREFIX "_sg_"       /* no user table or column may start with it */
+
+/* ---- build.c ---- */
+
+Expr *ex_new(Arena *a, Op op, Type t, int n_args, Expr **args);     /* args copied; nullable from the arguments' */
+Expr *ex1(Arena *a, Op op, Expr *x);                                /* type derived by ex_type */
+Expr *ex2(Arena *a, Op op, Expr *x, Expr *y);
+Expr *ex_exprs(Arena *a, Op op, Expr **arg, int n);
+Expr *ex_int(Arena *a, int64_t i);
+Expr *ex_real(Arena *a, double r);
+Expr *ex_text(Arena *a, const char *s);
+Expr *ex_null(Arena *a, Type t);
+Expr *ex_col(Arena *a, const Block *b, int src, int col);           /* type, nullable from the source (LEFT: nullable) */
+Expr *ex_real_of(Arena *a, Expr *e);                                /* e, wrapped in to_real if it is not REAL */
+bool  ex_equal(const Expr *x, const Expr *y);                       /* structurally; positions ignored */
+bool  ex_is_real(const Expr *e, double v);                          /* the literal v */
+/* A copy of e with every `col` replaced by sub(arg, col expr); NULL keeps it. */
+Expr *ex_map(Arena *a, const Expr *e, Expr *(*sub)(void *arg, const Expr *col), void *arg);
+bool  ex_any(const Expr *e, bool (*test)(void *arg, const Expr *e), void *arg);
+uint64_t ex_sources(const Expr *e);                                 /* bit set of the sources read (src < 64) */
+bool  ex_may_null(const Expr *e);                                   /* recomputed from the arguments */
+
+Block *blk_new(Prog *p, BlockKind kind, const char *name);          /* appended to p->block, id set, grad_of -1 */
+int    blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alias);  /* alias NULL: made unique */
+int    blk_add_col(Prog *p, Block *b, const char *name, Expr *e, Agg agg);           /* name NULL: generated */
+void   blk_add_where(Prog *p, Block *b, Expr *e);                   /* splits AND */
+void   blk_add_on(Prog *p, Block *b, int src, Expr *e);
+void   blk_set_id(Prog *p, Block *b, const int *col, int n);
+int    blk_find_col(const Block *b, const char *name);              /* exact; -1 */
+const char *prog_unique_name(Prog *p, const char *stem);            /* GEN_PREFIX + stem + number */
+Block *prog_find(const Prog *p, const char *name, Mode mode);       /* ASCII case ignored; NULL */
+bool   col_is_id(const Block *b, int col);
+
+/* Fill derived facts, in block order: nullable of columns, identity (adding hidden columns where the
+ * visible ones do not hold it), one_row, life, dynamic.  Called after bind and after each pass. */
+void   prog_analyse(Prog *p);
+/* The same for activity: forward from `wrt`.  Marks Col.active. */
+void   prog_activity(Prog *p, Block *const *wrt, int n_wrt);
+
+/* ---- print.c: canonical SQL, and other dialects through the same code ---- */
+
+typedef struct Dialect {
+    const char *name;
+    const char *real, *integer, *text;      /* type names */
+    const char *ln, *max, *min;             /* "LN", "MAX" or "GREATEST", … */
+    const char *idiv;                       /* "/" or "//" */
+    const char *same, *differ;              /* "IS NOT DISTINCT FROM" … */
+    bool guard_ieee;                        /* print guarded forms where the engine gives NULL or an error for x/0, LN(0), … */
+    bool cross_join_order;                  /* CROSS JOIN fixes the join order (SQLite) */
+    bool temp_prefix;                       /* temporary tables are written temp."x" */
+} Dialect;
+
+extern const Dialect dialect_canonical;
+
+void print_expr(Buf *out, const Block *b, const Expr *e, const Dialect *d);
+void print_select(Buf *out, const Block *b, const Dialect *d, const char *indent);  /* the SELECT of a block */
+void print_block(Buf *out, const Block *b, const Dialect *d);       /* CREATE TABLE name AS SELECT …; */
+/* The whole program: directives, declarations of base tables, blocks.  `facts`: with a comment above each
+ * block that shows kind, identity, lifetime and each column's type, active, dynamic, nullable. */
+void print_prog(Buf *out, const Prog *p, const Dialect *d, bool facts);
+
+/* ---- eval.c ---- */
+
+/* Evaluate an expression of literals, and of columns that `get` supplies (NULL: none), in double
+ * precision with SQL's NULLs; for learning rates, --as, CHECKs and folding. */
+typedef struct Value { Type type; bool null; int64_t i; double r; const char *s; } Value;
+Value ex_eval(const Expr *e, Value (*get)(void *arg, const Expr *col), void *arg);
+
+/* ---- facts.c ---- */
+
+/* Sort the rows of a plain table by its key columns (NULL first, texts by bytes), then by its values, so
+ * that physical order never matters; and fill t's facts: types, nullable, ranges, unique, dup_a. */
+void table_sort(Table *t);
+void table_facts(const Table *t, CatTable *out, Arena *a);      /* t sorted */
+
+/* ---- verify.c ---- */
+
+/* BUG()s, naming `after`, if an invariant of this header does not hold. */
+void ir_verify(const Prog *p, const char *after);
+
+/* ---- table.h: data on the host ---- */
+#include "ir/table.h"
+
+#endif

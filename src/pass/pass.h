@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pass.h - passes over programs; one file each, headed by needs / keeps / leaves. */
+#ifndef SG_PASS_H
+#define SG_PASS_H
+
+#include "ir/ir.h"
+
+/* Append the backward blocks of `loss` with respect to `wrt`; fills p->grad (one entry per wrt table, in
+ * order; GradOf.grad has the table's key columns and, under each value column's own name, its gradient, for
+ * every row of the table).  Errors: a wrt table without unique keys or values, a loss that is not one
+ * REAL row, what has no gradient. */
+void pass_grad(Prog *p, Block *loss, Block *const *wrt, int n_wrt);
+
+/* Scalar identities that keep every bit; constants folded. */
+void pass_simplify(Prog *p);
+/* Equal blocks become one. */
+void pass_cse(Prog *p);
+/* Row blocks with one reader are merged into it where that costs nothing. */
+void pass_fuse(Prog *p);
+/* Drop blocks that none of `keep` needs. */
+void pass_prune(Prog *p, Block *const *keep, int n_keep);
+/* LN(SUM(EXP(x))) through the group's maximum. */
+void pass_logsumexp(Prog *p);
+
+/* For SQL hosts: order each block's sources, and solve linear equalities for the columns of the source
+ * joined last, so that the host can look rows up. */
+void pass_sqljoin(Prog *p);
+
+/* Split a forward program for chunked evaluation: batch-local blocks go to *local, the others to
+ * *global, where the relations that cross (`cross`, in local; their twins in global are base blocks of
+ * BASE_driver with the same names and columns) are bound as tables. */
+typedef struct Split { Prog *local, *global; Block **cross; int n_cross; } Split;
+Split pass_split(Prog *p, Block *const *target, int n);
+
+/* The list of passes with names, for --no-pass, --dump and explain. */
+typedef struct PassOpts { Block **keep; int n_keep; unsigned skip; bool verify; } PassOpts;
+void run_passes(Prog *p, const PassOpts *o);
+
+/* Closure algebra over a block's columns (algebra.c): which expressions over the sources follow from known ones. */
+typedef struct Known Known;
+Known *known_new(const Prog *p, const Block *b);
+void known_add_expr(Known *k, const Expr *e);           /* the value of e is known */
+void known_add_source(Known *k, int src);               /* all of the source's columns */
+void known_close(Known *k);                             /* follow equalities and identities */
+bool known_has_expr(const Known *k, const Expr *e);
+bool known_has_source(const Known *k, int src);
+/* e written in what is known (a column solved from an equality), or NULL. */
+Expr *known_write(const Known *k, const Expr *e);
+#endif
