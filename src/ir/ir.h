@@ -28,6 +28,8 @@
 typedef enum Type { T_NULL, T_BOOL, T_INT, T_TEXT, T_REAL } Type;    /* REAL: a value; else a key */
 extern const char *const type_name[];                                /* "INTEGER", "REAL", … */
 
+#include "ir/table.h"
+
 typedef struct Expr Expr;
 struct Expr {
     Op op;
@@ -251,8 +253,5 @@ void table_facts(const Table *t, CatTable *out, Arena *a);      /* t sorted */
 
 /* BUG()s, naming `after`, if an invariant of this header does not hold. */
 void ir_verify(const Prog *p, const char *after);
-
-/* ---- table.h: data on the host ---- */
-#include "ir/table.h"
 
 #endif
