@@ -9,17 +9,82 @@
 #define ERRORS_BASE(E)                                                                             \
     E(mem_exhausted, "mem.exhausted", "memory ran out")
 
-#define ERRORS_FRONT(E)
+#define ERRORS_FRONT(E)                                                                            \
+    E(scan_file, "scan.file", "the text cannot be a model: empty, too large, not UTF-8, or with NUL bytes") \
+    E(scan_limit, "scan.limit", "a statement is too long, has too many tokens, or is nested too deeply; or there are too many") \
+    E(scan_open, "scan.open", "a quote or comment that is not closed")                             \
+    E(scan_token, "scan.token", "a token the language does not have: dollar quotes, E'…' strings, names over 63 bytes") \
+    E(scan_syntax, "scan.syntax", "PostgreSQL's grammar does not accept the statement")            \
+    E(scan_statement, "scan.statement", "a statement of a kind that models do not have")           \
+    E(directive_unknown, "directive.unknown", "an unknown word after -- @")                        \
+    E(directive_syntax, "directive.syntax", "a directive that cannot be read")                     \
+    E(directive_place, "directive.place", "a directive before the wrong statement, inside one, before none, or twice") \
+    E(directive_argument, "directive.argument", "an unknown, missing or wrong argument of a directive") \
+    E(directive_not_yet, "directive.not_yet", "a directive that is reserved for later")            \
+    E(declare_type, "declare.type", "a column type that is not supported, or differs from the database's") \
+    E(declare_clause, "declare.clause", "a clause of CREATE TABLE (…) that has no meaning here")   \
+    E(declare_column, "declare.column", "a column declared twice, missing in the database, or of the wrong kind") \
+    E(declare_data, "declare.data", "what the database holds contradicts the declaration")         \
+    E(declare_shape, "declare.shape", "the CHECKs of a @param or @range table do not give a finite, non-empty set of rows") \
+    E(bind_no_table, "bind.no_table", "a table that neither the file nor the database has")        \
+    E(bind_order, "bind.order", "a table read before its definition")                              \
+    E(bind_twice, "bind.twice", "a table defined twice")                                           \
+    E(bind_name, "bind.name", "a name that is not allowed: reserved prefix, schema, repeated column") \
+    E(bind_statement, "bind.statement", "a clause or statement that models do not have, or not yet") \
+    E(bind_var, "bind.var", "a :name without a number, or a --set that nothing uses")              \
+    E(bind_result, "bind.result", "a @loss or @metric that is not one row with a number")          \
+    E(bind_param, "bind.param", "a parameter whose rows or columns cannot be trained")             \
+    E(bind_target, "bind.target", "a table asked for that does not exist")                         \
+    E(bind_list, "bind.list", "a list of names that cannot be read")                               \
+    E(bind_text, "bind.text", "an expression text that is not one expression")                     \
+    E(bind_same_name, "bind.same_name", "note: file and database have a table of the same name")  
 
-#define ERRORS_PASS(E)
+#define ERRORS_PASS(E)                                                                             \
+    E(grad_loss, "grad.loss", "a loss that is not one row with one REAL value")                    \
+    E(grad_derived, "grad.derived", "a computed table among those to be differentiated")           \
+    E(grad_no_value, "grad.no_value", "a table to be differentiated has no REAL column")           \
+    E(grad_bag, "grad.bag", "a table to be differentiated has repeated keys")                      \
+    E(grad_null_key, "grad.null_key", "a table to be differentiated has NULL in a key")            \
+    E(grad_key, "grad.key", "grouping, DISTINCT or an equality join on a value that is differentiated")
 
 #define ERRORS_EXEC(E)
 
-#define ERRORS_DB(E)
+#define ERRORS_DB(E)                                                                               \
+    E(db_open, "db.open", "a database that is not there, is no file, or is named wrongly")         \
+    E(db_not_yet, "db.not_yet", "a kind of database that is not supported yet")                    \
+    E(db_format, "db.format", "a file that is no SQLite database, or a damaged one")               \
+    E(db_busy, "db.busy", "a database that another program has locked or left unfinished")         \
+    E(db_env, "db.env", "the disk, the memory or a permission failed while a database was in use") \
+    E(db_stopped, "db.stopped", "a database call that was interrupted")                            \
+    E(db_sql, "db.sql", "the database refused a statement")                                        \
+    E(db_table, "db.table", "a table that is not there, or cannot be read or written")             \
+    E(db_exists, "db.exists", "a table that must not exist yet does")                              \
+    E(db_value, "db.value", "a stored value that contradicts its column's type")                   \
+    E(db_update, "db.update", "rows to update that do not meet the rows of the table one to one")  \
+    E(db_packed, "db.packed", "packed data whose parts contradict each other")
 
-#define ERRORS_DATA(E)
+#define ERRORS_DATA(E)                                                                             \
+    E(data_option, "data.option", "options of import that do not go together")                     \
+    E(data_file, "data.file", "a data file that cannot be read")                                   \
+    E(data_size, "data.size", "a data file that is shorter or longer than it says, or too large")  \
+    E(data_format, "data.format", "a data file that is not of the format it should be")            \
+    E(data_match, "data.match", "files or tables of one import that do not fit together")          \
+    E(data_csv, "data.csv", "a CSV file that breaks the rules: quoting, columns, bytes, numbers")
 
-#define ERRORS_TRAIN(E)
+#define ERRORS_TRAIN(E)                                                                            \
+    E(train_optimizer, "train.optimizer", "an unknown optimizer, or an argument it does not have") \
+    E(train_lr, "train.lr", "a learning rate that is no number, or not finite")                    \
+    E(train_init, "train.init", "an unknown init, or arguments it does not take")                  \
+    E(train_rows, "train.rows", "a stored parameter's rows do not match its declaration")          \
+    E(train_shape, "train.shape", "the CHECKs of a declared table give no bounds, or too many rows") \
+    E(train_batch, "train.batch", "batches cannot be drawn: no @data table, or batch keys that differ") \
+    E(train_nonfinite, "train.nonfinite", "an infinity or NaN appeared")                           \
+    E(train_loss, "train.loss", "the loss is NULL: no row reached it")                             \
+    E(train_locked, "train.locked", "another process trains with this state database")             \
+    E(train_resume, "train.resume", "a run cannot be resumed with other options or another model") \
+    E(train_state, "train.state", "the stored optimizer state does not fit the run")               \
+    E(train_unfinished, "train.unfinished", "note: the state database holds an unfinished run")    \
+    E(train_kept, "train.kept", "note: parameters found in the state database are kept")
 
 #define ERRORS_API(E)
 

@@ -114,8 +114,10 @@ static int *map_slot(const Map *m, const char *key, size_t len, uint64_t h)
 {
     for (unsigned i = (unsigned)h;; i++) {
         int *s = &m->slot[i & (unsigned)(m->n_slots - 1)];
+        if (!*s)
+            return s;
         const struct MapEntry *e = &m->e[*s - 1];
-        if (!*s || (e->hash == h && e->len == len && !memcmp(e->key, key, len)))
+        if (e->hash == h && e->len == len && !memcmp(e->key, key, len))
             return s;
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bind.h - what the files of the front share.  scan.c: statements and directives.  directive.c: `-- @…`
- * words.  declare.c: CREATE TABLE (…), CHECK, shapes.  bind.c: statements to blocks in order, tables by
+ * bind.h - what the files of the front share.  lex.c: tokens.  scan.c: statements, rewrites.  parse.c:
+ * libpg_query, syntax errors, tables read.  directive.c: `-- @…` words.  declare.c: CREATE TABLE (…), CHECK, shapes.  bind.c: statements to blocks in order, tables by
  * name.  query.c: one SELECT to blocks.  expr.c: scalar expressions.  rewrite files: see query.c. */
 #ifndef SG_BIND_H
 #define SG_BIND_H
@@ -18,20 +18,58 @@ typedef enum DirWord {
 typedef struct DirArg { const char *name; const char *text; Span at; } DirArg;     /* name NULL: positional */
 typedef struct Directive { DirWord word; Span at; const char *rest; Span rest_at; DirArg *arg; int n_args; } Directive;
 
+/* ---- scan.c: tokens of the source text ---- */
+
+typedef enum TokKind {
+    TOK_end, TOK_space, TOK_comment, TOK_word, TOK_quoted, TOK_string, TOK_number, TOK_var, TOK_punct,
+    TOK_dollar,                         /* $$…, $1: not part of the language */
+    TOK_open                            /* a quote or comment that is not closed */
+} TokKind;
+typedef struct Tok { TokKind kind; size_t off, len; } Tok;
+
+/* The token that starts at s[i], of a text of n bytes; `lex_solid` skips blanks and comments first. */
+Tok lex(const char *s, size_t n, size_t i);
+Tok lex_solid(const char *s, size_t n, size_t i);
+/* The name a word or quoted token stands for, in the user's spelling. */
+char *lex_name(Arena *a, const char *s, Tok t);
+bool lex_is(const char *s, Tok t, const char *word);    /* a word, ASCII case ignored */
+
+/* ---- directive.c ---- */
+
+/* Read the directives of a comment, text[at.off] being the `@`; they are appended to *dir.  False: an
+ * error was recorded. */
+bool dir_read(Compile *c, Span at, Directive **dir, int *n);
+const char *dir_word(DirWord w);
+
+/* declare: CREATE TABLE (…).  query: CREATE TABLE|VIEW AS.  insert: INSERT INTO. */
+typedef enum StmtKind { STMT_none, STMT_declare, STMT_query, STMT_insert } StmtKind;
+#define MODEL_STATEMENTS                                                                           \
+    "CREATE TABLE … AS SELECT, CREATE TABLE (…), CREATE VIEW … AS SELECT, INSERT INTO … SELECT"
+
 typedef struct Stmt {
     Span at;                            /* whole statement in the file */
     const char *text;                   /* rewritten text given to the parser; byte i stands at at.off + i */
     Directive *dir; int n_dirs;         /* those that stand before it */
     struct PgQuery__ParseResult *tree;  /* NULL: did not parse (error recorded) */
+    StmtKind kind;                      /* STMT_none: did not parse */
+    bool unreadable;                    /* an error was found before the parser: it is not parsed */
+    bool failed;                        /* an error about it is recorded: it is not bound, its readers stay silent */
     const char *name; Span name_at;     /* the table it defines or fills, in the user's spelling */
     bool quoted;
+    struct Read *read; int n_reads;     /* the tables it reads, in order of mention, CTEs left out */
 } Stmt;
+
+/* A table that a statement reads; name as libpg_query gives it. */
+typedef struct Read { const char *schema, *name; int location; } Read;
 
 struct Scan {
     Compile *c; int file;
     Stmt *stmt; int n_stmts;
+    bool canonical;                     /* the text is a dump: its first line says so, names with GEN_PREFIX are allowed */
     Directive *free_dir; int n_free;    /* directives after the last statement, and @set/@minimize wherever they stand */
     const char **set_name; double *set_val; int n_sets;     /* @set, in order */
+    bool *set_real;                     /* written with a point or exponent: stays REAL though integral */
+    const char **var; int n_vars;       /* every :name of the text, once */
 };
 
 typedef struct Binder {
@@ -45,16 +83,32 @@ typedef struct Binder {
     int n_gen;                          /* counter behind generated names */
 } Binder;
 
+/* ---- scan stage, parse.c and directive.c ---- */
+
+/* Parse every readable statement: fills tree, kind, read; records syntax errors. */
+void parse_statements(Scan *s);
+/* Every directive stands once, before a statement it fits. */
+void dir_check_places(Scan *s);
+
+/* libpg_query's headers are included through front/pg.h only.
+ *
+ * What the scan changed in Stmt.text, byte for byte: comments are blanks, `==` is `= `, and every `:name` is
+ * `$0…01` of the same length: all parameters have number 1, bind_param_ref reads the name at the location.
+ * Dollar quotes, E'…' and the like, names over 63 bytes, and trees nested deeper than 500 never arrive here.
+ *
+ * The next four are in bind.c. */
+
 /* Position of a libpg_query location (bytes into stmt->text; -1: the whole statement) of `len` bytes
  * (0: the token that starts there). */
 Span bind_span(const Binder *b, int location, int len);
 /* The identifier at a location in the user's own spelling (libpg_query folds case). */
 const char *bind_spelling(const Binder *b, int location, const char *folded);
 
-/* bind.c: the relation a name stands for, in the mode being bound: defined earlier in the file, or a
- * base block made from the declaration and the catalog.  Fails with the nearest name. */
+/* The relation a name stands for, in the mode being bound: defined earlier in the file, or a
+ * base block made from the declaration and the catalog.  `name` as libpg_query gives it (folded unless
+ * quoted in the source at `at`).  Fails with the nearest name. */
 Block *bind_table(Binder *b, const char *schema, const char *name, Span at);
-/* bind.c: the value of :name at a location ($0…n in the tree), or an error. */
+/* The value of :name at a location ($0…n in the tree), or an error. */
 Expr *bind_param_ref(Binder *b, int location);
 
 /* query.c: the block(s) of a query; the last one is returned and named `name` (NULL: generated).  Its
@@ -62,4 +116,9 @@ Expr *bind_param_ref(Binder *b, int location);
 Block *bind_query(Binder *b, const struct PgQuery__SelectStmt *q, const char *name, Span name_at);
 /* expr.c: a CHECK or other expression over one relation, source 0. */
 Expr *bind_expr_over(Binder *b, Block *rel, const struct PgQuery__Node *n);
+/* expr.c: an expression without tables, where an unqualified column name means resolve(arg, name in the
+ * user's spelling); NULL from resolve is an error that lists the n_names `names`.  Aggregates, windows,
+ * subqueries and qualified names are errors.  Called by front_expr (bind.c). */
+Expr *bind_scalar(Binder *b, const struct PgQuery__Node *n, Expr *(*resolve)(void *arg, const char *name),
+                  void *arg, const char *const *names, int n_names);
 #endif

@@ -124,8 +124,10 @@ struct Block {
     bool bag;                   /* a base table whose keys repeat: its identity is the hidden row number, the last column */
     Lifetime life;
     Mode mode;
+    bool ordered;               /* sources stand in the order in which a SQL host should join them (pass_sqljoin) */
     bool dynamic_rows;          /* which rows exist depends on values that change from step to step */
-    bool batch_local;           /* carries the batch key from every batched source by equality, in batch_col */
+    bool batched;               /* depends on rows of a @data table that has batch keys */
+    bool batch_local;           /* batched, and carries the batch key from every batched source by equality, in batch_col */
     int batch_col[4]; int n_batch_cols;
     BaseRole role;
     const struct CatTable *cat; /* base: what is known of its data, or NULL */
@@ -213,6 +215,22 @@ void   prog_analyse(Prog *p);
 /* The same for activity: forward from `wrt`.  Marks Col.active. */
 void   prog_activity(Prog *p, Block *const *wrt, int n_wrt);
 
+/* ---- algebra.c ---- */
+
+/* Closure algebra over a block's columns: which expressions over the sources follow from known ones. */
+typedef struct Known Known;
+Known *known_new(const Prog *p, const Block *b);
+void known_add_expr(Known *k, const Expr *e);           /* the value of e is known */
+void known_add_source(Known *k, int src);               /* all of the source's columns */
+void known_close(Known *k);                             /* follow equalities and identities */
+bool known_has_expr(const Known *k, const Expr *e);
+bool known_has_source(const Known *k, int src);
+/* e written in what is known (a column solved from an equality), or NULL. */
+Expr *known_write(const Known *k, const Expr *e);
+/* An equality of integers as `column of source src = the rest`, if it is linear with that one column of
+ * src, of coefficient 1 or -1; or NULL. */
+Expr *equality_solved(const Prog *p, const Block *b, const Expr *eq, int src);
+
 /* ---- print.c: canonical SQL, and other dialects through the same code ---- */
 
 typedef struct Dialect {
@@ -224,14 +242,26 @@ typedef struct Dialect {
     bool guard_ieee;                        /* print guarded forms where the engine gives NULL or an error for x/0, LN(0), … */
     bool cross_join_order;                  /* CROSS JOIN fixes the join order (SQLite) */
     bool temp_prefix;                       /* temporary tables are written temp."x" */
+    bool script;                            /* names always quoted; base tables under their plain names */
+    bool sign_is_int;                       /* SIGN of a REAL gives an INTEGER: cast it */
+    bool round_binary;                      /* ROUND(x, n) as ROUND(x * 10^n) / 10^n, as eval.c has it */
 } Dialect;
 
 extern const Dialect dialect_canonical;
 
+/* sign.c: what values of e, an expression over b's sources, can be (never NULL or NaN: those are not asked
+ * about).  SIGN_far: |e| >= 1.  Proofs are cheap and may say SIGN_any. */
+enum { SIGN_neg = 1, SIGN_zero = 2, SIGN_pos = 4, SIGN_any = 7, SIGN_far = 8 };
+unsigned ex_signs(const Block *b, const Expr *e);
+/* Whether e, over finite columns, can be infinite or NaN. */
+enum { RISK_inf = 1, RISK_nan = 2 };
+unsigned ex_risk(const Block *b, const Expr *e);
+
+void print_name(Buf *out, const char *name, const Dialect *d);      /* quoted where needed */
 void print_expr(Buf *out, const Block *b, const Expr *e, const Dialect *d);
 void print_select(Buf *out, const Block *b, const Dialect *d, const char *indent);  /* the SELECT of a block */
 void print_block(Buf *out, const Block *b, const Dialect *d);       /* CREATE TABLE name AS SELECT …; */
-/* The whole program: directives, declarations of base tables, blocks.  `facts`: with a comment above each
+/* dump.c.  The whole program: directives, declarations of base tables, blocks.  `facts`: with a comment above each
  * block that shows kind, identity, lifetime and each column's type, active, dynamic, nullable. */
 void print_prog(Buf *out, const Prog *p, const Dialect *d, bool facts);
 

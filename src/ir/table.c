@@ -4,15 +4,18 @@
 
 #include <string.h>
 
+void table_adopt(Table *t, void *block)
+{
+    VEC_PUSH(&t->arena, t->owned, t->n_owned, block);
+}
+
 static void *table_own(Table *t, size_t nbytes)
 {
     void *p = mem_try(nbytes ? nbytes : 1);
 
-    if (!p || t->n_owned == (int)COUNT_OF(t->owned)) {
-        mem_free(p);
-        return NULL;
-    }
-    return t->owned[t->n_owned++] = p;
+    if (p)
+        table_adopt(t, p);
+    return p;
 }
 
 bool table_init(Table *t, const char *name, int n_cols, size_t n_rows)

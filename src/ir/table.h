@@ -28,7 +28,7 @@ typedef struct Table {
     size_t n_rows;              /* of the relation: n_outer * n_inner for product rows */
     size_t n_outer, n_inner;    /* 0, 0: plain rows */
     TableCol *col; int n_cols;
-    void *owned[64]; int n_owned;   /* mem_try blocks behind the columns */
+    void **owned; int n_owned;      /* mem_try blocks behind the columns; the list is in the arena */
 } Table;
 
 void table_free(Table *t);
@@ -54,6 +54,7 @@ static inline int64_t table_int(const Table *t, int c, size_t row)
 /* Columns with n_rows entries allocated (plain rows).  False: out of memory. */
 bool table_init(Table *t, const char *name, int n_cols, size_t n_rows);
 bool table_add_col(Table *t, int c, const char *name, Type type, bool nulls);
+void table_adopt(Table *t, void *block);                /* a mem_try block that table_free frees */
 int  table_find(const Table *t, const char *name);      /* ASCII case ignored; -1 */
 
 /* ---- facts about the database ---- */
@@ -75,6 +76,7 @@ typedef struct CatTable {
     CatCol *col; int n_cols;
     int64_t n_rows;
     bool unique;                /* the non-REAL columns are unique and never NULL together with themselves */
+    int n_unique;               /* if unique: so many leading non-REAL columns are unique by themselves */
     const char *dup_a;          /* if not unique: the repeated key, as text, for messages */
 } CatTable;
 

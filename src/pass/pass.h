@@ -36,15 +36,6 @@ Split pass_split(Prog *p, Block *const *target, int n);
 /* The list of passes with names, for --no-pass, --dump and explain. */
 typedef struct PassOpts { Block **keep; int n_keep; unsigned skip; bool verify; } PassOpts;
 void run_passes(Prog *p, const PassOpts *o);
-
-/* Closure algebra over a block's columns (algebra.c): which expressions over the sources follow from known ones. */
-typedef struct Known Known;
-Known *known_new(const Prog *p, const Block *b);
-void known_add_expr(Known *k, const Expr *e);           /* the value of e is known */
-void known_add_source(Known *k, int src);               /* all of the source's columns */
-void known_close(Known *k);                             /* follow equalities and identities */
-bool known_has_expr(const Known *k, const Expr *e);
-bool known_has_source(const Known *k, int src);
-/* e written in what is known (a column solved from an equality), or NULL. */
-Expr *known_write(const Known *k, const Expr *e);
+int pass_count(void);
+const char *pass_name(int k);           /* bit k of PassOpts.skip leaves it out */
 #endif

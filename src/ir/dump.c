@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dump.c - a whole program as text: declarations, blocks, and in comments what SQL has no words for:
+ * directives, which the front reads back, and derived facts, for people.  The same program always gives
+ * the same bytes: no addresses, no hash order, no times. */
+#include "ir/ir.h"
+
+#include <string.h>
+
+static const char *const lifetime_name[] = { "static", "batch", "step" };
+
+typedef struct Comma { Buf *out; const char *open, *close; int n; } Comma;
+
+static void comma(Comma *c)
+{
+    buf_puts(c->out, c->n++ ? ", " : c->open);
+}
+
+static void comma_end(Comma *c)
+{
+    if (c->n)
+        buf_puts(c->out, c->close);
+}
+
+/* ---- facts ---- */
+
+static void dump_identity(Buf *out, const Block *b, const Dialect *d)
+{
+    if (b->n_id == 0) {
+        buf_puts(out, b->one_row ? ", one row" : ", no identity");
+        return;
+    }
+    buf_puts(out, ", identity (");
+    for (int k = 0; k < b->n_id; k++) {
+        buf_puts(out, k ? ", " : "");
+        print_name(out, b->col[b->id_col[k]].name, d);
+    }
+    buf_putc(out, ')');
+}
+
+static void dump_block_facts(Buf *out, const Block *b, const Dialect *d)
+{
+    buf_printf(out, "-- %s", block_kind_name[b->kind]);
+    dump_identity(out, b, d);
+    buf_printf(out, ", %s", lifetime_name[b->life]);
+    if (b->bag) buf_puts(out, ", bag");
+    if (b->dynamic_rows) buf_puts(out, ", dynamic rows");
+    if (b->batch_local) buf_puts(out, ", batch-local");
+    else if (b->batched) buf_puts(out, ", batched");
+    if (b->why) buf_printf(out, ", %s", b->why);
+    buf_putc(out, '\n');
+}
+
+static void dump_col_facts(Buf *out, const Block *b, const Dialect *d)
+{
+    for (int c = 0; c < b->n_cols; c++) {
+        const Col *k = &b->col[c];
+        buf_puts(out, "--   ");
+        print_name(out, k->name, d);
+        buf_printf(out, " %s%s%s%s%s\n", type_name[k->type], k->active ? ", active" : "",
+                   k->dynamic ? ", dynamic" : "", k->nullable ? ", nullable" : "", k->hidden ? ", hidden" : "");
+    }
+}
+
+/* ---- directives ---- */
+
+static void dump_init(Buf *out, const Init *in, const Dialect *d)
+{
+    Comma c = { out, "(", ")", 0 };
+
+    buf_printf(out, "init = %s", in->name);
+    for (int k = 0; k < in->n_args; k++) {
+        comma(&c);
+        buf_real(out, in->arg[k]);
+    }
+    if (in->of) {
+        comma(&c);
+        buf_puts(out, "of = ");
+        print_name(out, in->of, d);
+    }
+    comma_end(&c);
+    for (int k = 0; k < in->n_in; k++) {
+        buf_puts(out, k ? ", " : ", in = (");
+        print_name(out, in->in[k], d);
+    }
+    if (in->n_in)
+        buf_putc(out, ')');
+}
+
+static void dump_param(Buf *out, const Block *b, const Dialect *d)
+{
+    Comma c = { out, "(", ")", 0 };
+
+    buf_puts(out, "-- @param");
+    if (b->init && b->init->name) {
+        comma(&c);
+        dump_init(out, b->init, d);
+    }
+    if (b->no_decay) {
+        comma(&c);
+        buf_puts(out, "decay = 0");
+    }
+    if (b->frozen) {
+        comma(&c);
+        buf_puts(out, "freeze");
+    }
+    comma_end(&c);
+    buf_putc(out, '\n');
+}
+
+static void dump_data(Buf *out, const Block *b, const Dialect *d)
+{
+    buf_puts(out, "-- @data");
+    if (b->batch_rows)
+        buf_puts(out, "(batch = rows)");
+    for (int k = 0; k < b->n_batch; k++) {
+        buf_puts(out, k ? ", " : "(batch = ");
+        print_name(out, b->batch_key[k], d);
+    }
+    buf_puts(out, b->n_batch ? ")\n" : "\n");
+}
+
+static void dump_directives(Buf *out, const Block *b, const Dialect *d)
+{
+    if (b->mode == MODE_train) buf_puts(out, "-- @train\n");
+    if (b->mode == MODE_eval) buf_puts(out, "-- @eval\n");
+    if (b->is_param) dump_param(out, b, d);
+    if (b->is_data) dump_data(out, b, d);
+    if (b->role == BASE_range) buf_puts(out, "-- @range\n");
+    if (b->is_once) buf_puts(out, "-- @once\n");
+    if (b->is_detached) buf_puts(out, "-- @detach\n");
+    if (b->is_loss) buf_puts(out, "-- @loss\n");
+    if (b->is_metric) buf_puts(out, "-- @metric\n");
+}
+
+static void dump_optimizer(Buf *out, const Objective *o)
+{
+    Comma c = { out, "(", ")", 0 };
+
+    buf_printf(out, " using %s", o->optimizer);
+    for (int k = 0; k < o->n_args; k++) {
+        comma(&c);
+        buf_printf(out, "%s = ", o->arg[k].name);
+        buf_real(out, o->arg[k].val);
+    }
+    if (o->lr) {
+        comma(&c);
+        buf_printf(out, "lr = %s", o->lr);
+    }
+    comma_end(&c);
+}
+
+static void dump_objective(Buf *out, const Objective *o, const Dialect *d)
+{
+    buf_printf(out, "\n-- @%s ", o->maximize ? "maximize" : "minimize");
+    print_name(out, o->loss->name, d);
+    for (int k = 0; k < o->n_over; k++) {
+        buf_puts(out, k ? ", " : " over ");
+        print_name(out, o->over[k]->name, d);
+    }
+    if (o->optimizer)
+        dump_optimizer(out, o);
+    buf_putc(out, '\n');
+}
+
+static void dump_results(Buf *out, const Prog *p, const Dialect *d)
+{
+    for (int k = 0; k < p->n_grads; k++) {
+        buf_puts(out, k ? "-- gradient of " : "\n-- gradient of ");
+        print_name(out, p->grad[k].table->name, d);
+        buf_puts(out, ": ");
+        print_name(out, p->grad[k].grad->name, d);
+        buf_putc(out, '\n');
+    }
+    for (int k = 0; k < p->n_assigns; k++) {
+        const Assign *a = &p->assign[k];
+        buf_puts(out, k ? "-- assign " : "\n-- assign ");
+        print_name(out, a->target->name, d);
+        for (int c = 0; c < a->n_cols; c++) {
+            buf_puts(out, c ? ", " : " (");
+            print_name(out, a->target->col[a->to_col[c]].name, d);
+        }
+        buf_puts(out, ") from ");
+        print_name(out, a->from->name, d);
+        for (int c = 0; c < a->n_cols; c++) {
+            buf_puts(out, c ? ", " : " (");
+            print_name(out, a->from->col[a->from_col[c]].name, d);
+        }
+        buf_puts(out, ")\n");
+    }
+}
+
+void print_prog(Buf *out, const Prog *p, const Dialect *d, bool facts)
+{
+    buf_puts(out, "-- sqlgrad blocks\n");
+    for (int k = 0; k < p->n_blocks; k++) {
+        const Block *b = p->block[k];
+        buf_putc(out, '\n');
+        if (facts) {
+            dump_block_facts(out, b, d);
+            dump_col_facts(out, b, d);
+        }
+        dump_directives(out, b, d);
+        print_block(out, b, d);
+    }
+    for (int k = 0; k < p->n_obj; k++)
+        dump_objective(out, &p->obj[k], d);
+    if (facts)
+        dump_results(out, p, d);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * prune.c - drop blocks that nothing asked for needs.
+ *   needs   nothing
+ *   keeps   `keep`, the assignments' blocks, and all they read
+ *   leaves  p->block and p->item without the others, ids renumbered */
+#include "pass/pass.h"
+
+static void need(bool *needed, const Block *b)
+{
+    if (needed[b->id])
+        return;
+    needed[b->id] = true;
+    for (int s = 0; s < b->n_src; s++)
+        need(needed, b->src[s].rel);
+}
+
+static void drop_items(Prog *p, const bool *needed)
+{
+    int n = 0;
+
+    for (int k = 0; k < p->n_items; k++)
+        if (!p->item[k].block || needed[p->item[k].block->id])
+            p->item[n++] = p->item[k];
+    p->n_items = n;
+}
+
+void pass_prune(Prog *p, Block *const *keep, int n_keep)
+{
+    bool *needed = ARENA_ARRAY(&p->c->arena, bool, p->n_blocks + 1);
+    int n = 0;
+
+    for (int k = 0; k < p->n_blocks; k++)
+        p->block[k]->id = k;
+    for (int k = 0; k < n_keep; k++)
+        need(needed, keep[k]);
+    for (int k = 0; k < p->n_assigns; k++) {
+        need(needed, p->assign[k].from);
+        need(needed, p->assign[k].target);
+    }
+    drop_items(p, needed);
+    Block **left = ARENA_ARRAY(&p->c->arena, Block *, p->n_blocks + 1);
+    for (int k = 0; k < p->n_blocks; k++)
+        if (needed[k]) {
+            left[n] = p->block[k];
+            left[n]->id = n;
+            n++;
+        }
+    p->block = NULL;
+    p->n_blocks = 0;
+    for (int k = 0; k < n; k++)
+        VEC_PUSH(&p->c->arena, p->block, p->n_blocks, left[k]);
+}

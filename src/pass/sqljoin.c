@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sqljoin.c - for SQL hosts: the order in which a block's sources are joined, and equalities written so
+ * that the host can look rows up.  Needed only for speed (the backward pass of the paper's CNN: 67 s as
+ * written, 1.1 s ordered and solved).
+ *   needs   prog_analyse
+ *   keeps   the rows of every block; picks get their ties spelled out, because they follow FROM order
+ *   leaves  Block.ordered set where the order was chosen; LEFT sources last, in their own order
+ *
+ * The order is greedy from every possible first source: next comes the source with the least rows a joined
+ * row so far (its rows / the product of the distinct counts of its columns that are bound), the sum of the
+ * intermediate sizes decides.  Counts come from the data and from CHECKs, and are passed on by rules. */
+#include "pass/pass.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Size { double rows, *distinct; } Size;      /* distinct values a column */
+
+typedef struct Sizes { Prog *p; Size *of; } Sizes;
+
+static double at_most(double x, double most)
+{
+    return x < most ? x : most;
+}
+
+static double at_least1(double x)
+{
+    return x > 1 ? x : 1;
+}
+
+/* ---- estimates ---- */
+
+static double base_distinct(const Block *b, int c, double rows)
+{
+    const Shape *sh = b->shape;
+
+    for (int k = 0; sh && k < sh->n_cols; k++)
+        if (sh->col[k] == c && sh->lo[k] <= sh->hi[k])
+            return (double)sh->hi[k] - (double)sh->lo[k] + 1;
+    for (int k = 0; b->cat && k < b->cat->n_cols; k++) {
+        const CatCol *cc = &b->cat->col[k];
+        if (ascii_ieq(cc->name, b->col[c].name) && cc->has_range)
+            return at_most((double)cc->hi - (double)cc->lo + 1, rows);
+    }
+    return b->col[c].type == T_REAL ? rows : sqrt(rows);
+}
+
+static void size_base(Size *s, const Block *b)
+{
+    s->rows = b->cat && b->cat->exists ? (double)b->cat->n_rows : 1000;
+    if (b->shape && !(b->cat && b->cat->exists)) {
+        s->rows = 1;
+        for (int k = 0; k < b->shape->n_cols; k++)
+            s->rows *= at_least1((double)b->shape->hi[k] - (double)b->shape->lo[k] + 1);
+    }
+    if (b->one_row)
+        s->rows = 1;
+    for (int c = 0; c < b->n_cols; c++)
+        s->distinct[c] = at_least1(base_distinct(b, c, at_least1(s->rows)));
+}
+
+static double expr_distinct(const Sizes *z, const Block *b, const Expr *e)
+{
+    double d = 1;
+
+    if (e->op == OP_col)
+        return z->of[b->src[e->src].rel->id].distinct[e->col];
+    for (int k = 0; k < e->n_args; k++)
+        d *= expr_distinct(z, b, e->arg[k]);
+    return d;
+}
+
+static double joined_rows(const Sizes *z, const Block *b)
+{
+    double rows = 1;
+
+    for (int s = 0; s < b->n_src; s++)
+        rows *= b->src[s].join == JOIN_left ? 1 : z->of[b->src[s].rel->id].rows;
+    for (int w = 0; w < b->n_where; w++) {
+        const Expr *e = b->where[w];
+        if (e->op == OP_eq || e->op == OP_same) {
+            const double x = expr_distinct(z, b, e->arg[0]), y = expr_distinct(z, b, e->arg[1]);
+            rows /= at_least1(x > y ? x : y);
+        }
+    }
+    return at_least1(rows);
+}
+
+static void size_block(const Sizes *z, const Block *b)
+{
+    Size *s = &z->of[b->id];
+    double by_id = 1;
+
+    if (b->kind == BLK_base) {
+        size_base(s, b);
+        return;
+    }
+    s->rows = b->kind == BLK_union ? 0 : joined_rows(z, b);
+    for (int k = 0; k < b->n_parts; k++)
+        s->rows += z->of[b->src[b->part[k].src].rel->id].rows;
+    for (int c = 0; c < b->n_cols; c++) {
+        const Expr *e = b->n_parts ? b->part[0].e[c] : b->col[c].e;
+        s->distinct[c] = b->col[c].agg == AGG_none && e ? at_most(expr_distinct(z, b, e), s->rows) : s->rows;
+    }
+    for (int k = 0; k < b->n_id; k++)
+        by_id *= s->distinct[b->id_col[k]];
+    s->rows = at_least1(b->kind == BLK_union ? s->rows : at_most(s->rows, by_id));
+    for (int c = 0; c < b->n_cols; c++)
+        s->distinct[c] = at_least1(at_most(s->distinct[c], s->rows));
+}
+
+static Sizes sizes_of(Prog *p)
+{
+    Sizes z = { p, ARENA_ARRAY(&p->c->arena, Size, p->n_blocks + 1) };
+
+    for (int k = 0; k < p->n_blocks; k++) {
+        p->block[k]->id = k;
+        z.of[k].distinct = ARENA_ARRAY(&p->c->arena, double, p->block[k]->n_cols + 1);
+        size_block(&z, p->block[k]);
+    }
+    return z;
+}
+
+/* ---- order ---- */
+
+/* Rows of source t for one joined row of the sources in `bound`. */
+static double fanout(const Sizes *z, const Block *b, int t, uint64_t bound)
+{
+    const Block *r = b->src[t].rel;
+    bool *used = ARENA_ARRAY(&z->p->c->arena, bool, r->n_cols + 1);
+    double rows = z->of[r->id].rows;
+
+    for (int w = 0; w < b->n_where; w++) {
+        const Expr *e = b->where[w];
+        const uint64_t reads = ex_sources(e);
+        if ((e->op != OP_eq && e->op != OP_same) || !(reads >> t & 1) || (reads & ~bound & ~((uint64_t)1 << t)))
+            continue;
+        Expr *solved = equality_solved(z->p, b, e, t);
+        const Expr *col = solved ? solved->arg[0] : e->arg[0]->op == OP_col && e->arg[0]->src == t ? e->arg[0]
+                        : e->arg[1]->op == OP_col && e->arg[1]->src == t ? e->arg[1] : NULL;
+        if (col && !used[col->col]) {
+            used[col->col] = true;
+            rows /= z->of[r->id].distinct[col->col];
+        }
+    }
+    return rows;
+}
+
+static double greedy(const Sizes *z, const Block *b, int first, int *order)
+{
+    uint64_t bound = (uint64_t)1 << first;
+    double rows = z->of[b->src[first].rel->id].rows, cost = rows;
+    int n = 1;
+
+    order[0] = first;
+    for (;;) {
+        int best = -1;
+        double least = 0;
+        for (int t = 0; t < b->n_src; t++) {
+            if (b->src[t].join == JOIN_left || (bound >> t & 1))
+                continue;
+            const double f = fanout(z, b, t, bound);
+            if (best < 0 || f < least) {
+                best = t;
+                least = f;
+            }
+        }
+        if (best < 0)
+            return cost;
+        order[n++] = best;
+        bound |= (uint64_t)1 << best;
+        rows *= least > 1e-3 ? least : 1e-3;
+        cost += rows;
+    }
+}
+
+static void renumber(Expr *e, const int *now)
+{
+    if (e->op == OP_col)
+        e->src = now[e->src];
+    for (int k = 0; k < e->n_args; k++)
+        renumber(e->arg[k], now);
+}
+
+static Expr *keep_col(void *arg, const Expr *e)
+{
+    (void)arg, (void)e;
+    return NULL;
+}
+
+static void renumber_all(Arena *a, Expr **e, int n, const int *now)
+{
+    for (int k = 0; k < n; k++)
+        if (e[k])
+            renumber(e[k] = ex_map(a, e[k], keep_col, NULL), now);      /* expressions may be shared: copy */
+}
+
+static void reorder(Prog *p, Block *b, const int *order)
+{
+    Arena *a = &p->c->arena;
+    Source *src = ARENA_ARRAY(a, Source, b->n_src);
+    int now[64];
+
+    for (int k = 0; k < b->n_src; k++) {
+        now[order[k]] = k;
+        src[k] = b->src[order[k]];
+    }
+    b->src = src;
+    renumber_all(a, b->where, b->n_where, now);
+    renumber_all(a, b->part_key, b->n_part, now);
+    for (int c = 0; c < b->n_cols; c++)
+        renumber_all(a, &b->col[c].e, 1, now);
+    for (int o = 0; o < b->n_order; o++)
+        renumber_all(a, &b->order[o].e, 1, now);
+    for (int s = 0; s < b->n_src; s++)
+        renumber_all(a, b->src[s].on, b->src[s].n_on, now);
+}
+
+/* Ties of a pick follow the FROM order: spelled out before it changes. */
+static void spell_ties(Prog *p, Block *b)
+{
+    Arena *a = &p->c->arena;
+
+    for (int s = 0; s < b->n_src && b->kind == BLK_pick; s++)
+        for (int i = 0; i < b->src[s].rel->n_id; i++) {
+            const Order o = { ex_col(a, b, s, b->src[s].rel->id_col[i]), false };
+            VEC_PUSH(a, b->order, b->n_order, o);
+        }
+}
+
+static void choose_order(const Sizes *z, Block *b)
+{
+    int best[64], order[64];
+    double least = 0;
+    bool chosen = false;
+
+    for (int s = 0; s < b->n_src; s++) {
+        if (b->src[s].join == JOIN_left)
+            continue;
+        const double cost = greedy(z, b, s, order);
+        if (!chosen || cost < least) {
+            memcpy(best, order, sizeof best);
+            least = cost;
+            chosen = true;
+        }
+    }
+    int n = 0;
+    for (int s = 0; s < b->n_src; s++)
+        n += b->src[s].join != JOIN_left;
+    for (int s = 0; s < b->n_src; s++)
+        if (b->src[s].join == JOIN_left)
+            best[n++] = s;
+    spell_ties(z->p, b);
+    reorder(z->p, b, best);
+    b->ordered = true;
+}
+
+/* ---- solve ---- */
+
+static int last_source(const Expr *e)
+{
+    int last = -1;
+
+    for (uint64_t set = ex_sources(e), s = 0; set >> s && s < 64; s++)
+        if (set >> s & 1)
+            last = (int)s;
+    return last;
+}
+
+static void solve(const Prog *p, const Block *b)
+{
+    for (int w = 0; w < b->n_where; w++) {
+        const int last = last_source(b->where[w]);
+        Expr *e = last > 0 ? equality_solved(p, b, b->where[w], last) : NULL;
+        if (e)
+            b->where[w] = e;
+    }
+}
+
+void pass_sqljoin(Prog *p)
+{
+    const Sizes z = sizes_of(p);
+
+    for (int k = 0; k < p->n_blocks; k++) {
+        Block *b = p->block[k];
+        int inner = 0;
+        for (int s = 0; s < b->n_src; s++)
+            inner += b->src[s].join == JOIN_inner;
+        if (b->kind == BLK_union || b->kind == BLK_base || inner < 2 || b->n_src > 60)
+            continue;
+        choose_order(&z, b);
+        solve(p, b);
+    }
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sqlgrad against the reference files: compare.py MODEL [--engine native|sql] [--precision f64|f32] [--bin PATH]
+
+Builds the database that the reference script describes, runs `sqlgrad grad` and, in f64, the reference's training
+runs, and compares every number: to 1e-9 of its table's largest entry in f64, 1e-4 in f32.  Needs no PyTorch.
+Prints one line and exits 0 if all agree, 1 if not, 77 if the model's data is not there."""
+import argparse
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+import oracle
+from oracle import HERE, TOP
+
+
+def command(args, words):
+    r = subprocess.run([args.bin, *words, "--engine", args.engine, "--precision", args.precision, "--json"],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if r.returncode:
+        sys.exit(f"$ sqlgrad {' '.join(words)}\nstatus {r.returncode}\n{r.stderr}")
+    return [json.loads(line) for line in r.stdout.splitlines()]
+
+
+def common(spec, db):
+    """The words every command starts with after its name."""
+    words = [os.path.join(TOP, spec.model), "--db", db]
+    return words + (["--set", ",".join(f"{k}={v}" for k, v in spec.sets.items())] if spec.sets else [])
+
+
+def gradients(args, spec, db, got):
+    lines = command(args, ["grad", *common(spec, db), "--loss", spec.loss, "--wrt", ",".join(spec.params)])
+    rows = {}
+    for line in lines:
+        rows.setdefault(line.pop("table"), []).append(line)
+    got["loss", spec.loss, ""] = next(iter(rows[spec.loss][0].values()))
+    for name, p in spec.params.items():
+        enter(got, "grad", name, p, rows["grad_" + name])
+
+
+def enter(got, what, name, p, rows):
+    """Every entry of a table given as dicts, in key order."""
+    keys = [k for k, _, _ in p.keys]
+    table = sorted((*(r[k] for k in keys), r[p.value]) for r in rows)
+    if [r[:-1] for r in table] != [r[:-1] for r in p.rows()]:
+        sys.exit(f"{what} {name}: its keys are not those of the table")
+    oracle.describe(got, what, name, table, 10 ** 9)
+
+
+def training(args, spec, db, run, got):
+    name, flags, steps = run
+    state = os.path.join(os.path.dirname(db), name + ".db")
+    words = ["train", *common(spec, db), "--state", state, "--steps", str(steps)]
+    if name != "own":
+        words += [w for flag in flags.items() for w in flag]
+    for line in command(args, words):
+        if line.get("event") == "step":
+            got["step", name, str(line["step"])] = line["loss"]
+    con = sqlite3.connect(state)
+    con.row_factory = sqlite3.Row
+    for table, p in spec.params.items():
+        enter(got, f"{table}@{name}", table, p, [dict(r) for r in con.execute(f"SELECT * FROM {table}")])
+    con.close()
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("model", choices=oracle.MODELS)
+    p.add_argument("--engine", default="native")
+    p.add_argument("--precision", default="f64")
+    p.add_argument("--bin", default="sqlgrad")
+    p.add_argument("--runs", help="only these training runs, comma separated; none: no training")
+    args = p.parse_args()
+    spec = oracle.load(args.model)
+    if spec is None:
+        print("skipped: the data is not there")
+        sys.exit(oracle.SKIP)
+    ref, got = oracle.read_reference(os.path.join(HERE, args.model + ".txt")), {}
+    train = args.precision == "f64"     # f32: Adam divides noise by noise where a gradient is nearly zero
+    names = [r[0] for r in spec.runs] if args.runs is None else args.runs.split(",")
+    runs = [r for r in spec.runs if train and r[0] in names]
+    with tempfile.TemporaryDirectory() as folder:
+        db = os.path.join(folder, "data.db")
+        spec.write_db(db)
+        gradients(args, spec, db, got)
+        for run in runs:
+            training(args, spec, db, run, got)
+    done = {"loss", "grad", "step"} | {f"{t}@{r[0]}" for t in spec.params for r in runs}
+    ref = {k: v for k, v in ref.items() if k[0] in done and (k[0] != "step" or k[1] in [r[0] for r in runs])}
+    wrong = oracle.differences(ref, got, 1e-9 if train else 1e-4)
+    for line in wrong[:20]:
+        print(line)
+    print(f"{args.model} {args.engine} {args.precision}: {len(ref)} numbers, {len(wrong)} differ")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reference scripts share: tables from closed formulas, the reference files, SQLite as witness.
+
+A reference script describes one model: its data and first parameters (without PyTorch, so that compare.py can
+build the same database anywhere) and its loss in PyTorch.  `NAME.py --write` computes losses, gradients and a
+few training steps in double precision and writes NAME.txt; `NAME.py` (or `--check`) computes them again and
+exits 1 if a number differs by more than 1e-12 of its table's largest entry, 77 if PyTorch is missing.
+
+A reference file has lines `what|table|entry|value`, values as %.17g:
+
+  loss|x_ent_loss||2.30        the loss before training
+  grad|w1|0,1|0.5              one entry of a gradient, by key
+  grad|w1|norm|0.7             its Euclidean norm; likewise sum, and largest (of absolute values)
+  step|adam|2|1.9              the loss of run `adam` at step 2, before its update
+  w1@adam|w1|0,1|0.4           an entry of w1 after run `adam`
+"""
+import importlib
+import math
+import os
+import re
+import sqlite3
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+SKIP = 77
+MODELS = ["cnn", "fashion", "gcn", "karate", "logreg", "moons", "cora"]
+
+
+def wave(k, phase):
+    """A number in [-1, 1] for each k, without pattern; SQLite's sin() gives the same bits."""
+    return math.sin(0.7 * k * k + 1.3 * k + phase)
+
+
+class Param:
+    """A parameter table: key columns with their ranges, and value number k (in key order)."""
+
+    def __init__(self, keys, value, first):
+        self.keys, self.value, self.first = keys, value, first
+
+    def shape(self):
+        return [hi - lo + 1 for _, lo, hi in self.keys]
+
+    def rows(self):
+        """(key, …, value) in key order."""
+        shape = self.shape()
+        for k in range(math.prod(shape)):
+            key, rest = [], k
+            for n, (_, lo, _) in zip(reversed(shape), reversed(self.keys)):
+                key.insert(0, rest % n + lo)
+                rest //= n
+            yield (*key, self.first(k))
+
+
+def scaled(scale, phase):
+    return lambda k: scale * wave(k, phase)
+
+
+class Spec:
+    """One model.
+
+    model    path of the .sql file from the top of the tree
+    loss     name of the loss table
+    data     {table: (column declarations, rows)}
+    params   {table: Param}
+    torch    function(torch, {table: tensor}) -> loss, a scalar tensor
+    runs     [(name, {flag: value}, steps)]; the flags are sqlgrad's.  Run `own` says in flags what the
+             file's own @minimize says; sqlgrad gets none
+    sets     {name: number} for --set
+    mend     [(pattern, replacement)]: what SQLite reads differently (aliases in GROUP BY)
+    """
+
+    def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=()):
+        self.model, self.loss, self.data, self.params = model, loss, data, params
+        self.torch, self.runs, self.sets, self.mend = torch, runs, sets or {}, mend
+
+    def write_db(self, path):
+        """Make the SQLite database with data and first parameters."""
+        db = sqlite3.connect(path)
+        for name, (cols, rows) in self.data.items():
+            fill(db, name, cols, rows)
+        for name, p in self.params.items():
+            cols = [f"{k} INTEGER" for k, _, _ in p.keys] + [f"{p.value} REAL"]
+            fill(db, name, ", ".join(cols), p.rows())
+        db.commit()
+        db.close()
+
+
+def fill(db, name, cols, rows):
+    n = cols.count(",") + 1
+    db.execute(f"CREATE TABLE {name} ({cols})")
+    db.executemany(f"INSERT INTO {name} VALUES ({','.join('?' * n)})", rows)
+
+
+# ---- references: {(what, table, entry): value} ----
+
+def selected(n, most):
+    """Which of n entries a reference file names: all of a small table, else `most` spread over it."""
+    return range(n) if n <= most else sorted({i * (n - 1) // (most - 1) for i in range(most)})
+
+
+def describe(ref, what, name, rows, most):
+    """Enter the rows (key, …, value) of a table."""
+    values = [r[-1] for r in rows]
+    largest = max(range(len(rows)), key=lambda i: abs(values[i]))
+    for i in sorted({*selected(len(rows), most), largest}):
+        ref[what, name, ",".join(map(str, rows[i][:-1]))] = values[i]
+    ref[what, name, "norm"] = math.sqrt(math.fsum(v * v for v in values))
+    ref[what, name, "sum"] = math.fsum(values)
+    ref[what, name, "largest"] = abs(values[largest])
+
+
+def read_reference(path):
+    ref = {}
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            if line.strip() and not line.startswith("#"):
+                what, table, entry, value = line.rstrip("\n").split("|")
+                ref[what, table, entry] = float(value)
+    return ref
+
+
+def write_reference(path, ref, title):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(f"# {title}\n")
+        for (what, table, entry), value in ref.items():
+            f.write(f"{what}|{table}|{entry}|{value:.17g}\n")
+
+
+def differences(ref, got, rtol):
+    """Lines about entries that differ by more than rtol of their table's largest entry."""
+    out = []
+    for (what, table, entry), want in ref.items():
+        have = got.get((what, table, entry))
+        if have is None:
+            out.append(f"{what} {table} {entry or '-'}: missing")
+            continue
+        scale = ref.get((what, table, "largest"), abs(want))
+        if entry == "sum":      # rounding of a sum goes with the norm, not with what is left of it
+            scale = ref[what, table, "norm"]
+        if not abs(have - want) <= rtol * max(scale, 1e-300):
+            out.append(f"{what} {table} {entry or '-'}: {have:.17g}, reference {want:.17g}")
+    return out
+
+
+# ---- PyTorch's side ----
+
+def make_optimizer(torch, params, flags):
+    """PyTorch's optimizer for sgd(momentum=0.9) and the like, with --lr and --weight-decay."""
+    name, args = flags["--optimizer"], {}
+    m = re.fullmatch(r"(\w+)\((.*)\)", name)
+    if m:
+        name = m[1]
+        args = {k.strip(): float(v) for k, v in (a.split("=") for a in m[2].split(","))}
+    for flag in ("nesterov", "centered"):
+        if flag in args:
+            args[flag] = bool(args[flag])
+    if "beta1" in args or "beta2" in args:
+        args["betas"] = (args.pop("beta1", 0.9), args.pop("beta2", 0.999))
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+            "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}[name]
+    if "--weight-decay" in flags:       # adamw has a default of its own
+        args["weight_decay"] = float(flags["--weight-decay"])
+    return kind(params, lr=1.0, **args)
+
+
+def learning_rate(text, step, steps):
+    return eval(str(text), {"__builtins__": {}}, {"step": float(step), "steps": float(steps)})
+
+
+def train(torch, spec, ref, name, flags, steps):
+    p = tensors(torch, spec)
+    opt = make_optimizer(torch, list(p.values()), flags)
+    for step in range(steps):
+        opt.zero_grad()
+        loss = spec.torch(torch, p)
+        ref["step", name, str(step)] = loss.item()
+        loss.backward()
+        if "--clip" in flags:
+            torch.nn.utils.clip_grad_norm_(list(p.values()), float(flags["--clip"]))
+        for group in opt.param_groups:
+            group["lr"] = learning_rate(flags["--lr"], step, steps)
+        opt.step()
+    for table, t in p.items():
+        describe(ref, f"{table}@{name}", table, keyed(spec.params[table], t), 5)
+
+
+def tensors(torch, spec):
+    return {name: torch.tensor([r[-1] for r in p.rows()], dtype=torch.float64)
+            .reshape(p.shape()).requires_grad_() for name, p in spec.params.items()}
+
+
+def keyed(param, tensor):
+    return [(*r[:-1], v) for r, v in zip(param.rows(), tensor.detach().reshape(-1).tolist())]
+
+
+def compute(torch, spec):
+    """Losses, gradients and runs of one model, in double precision on one thread."""
+    torch.set_num_threads(1)
+    ref, p = {}, tensors(torch, spec)
+    loss = spec.torch(torch, p)
+    loss.backward()
+    ref["loss", spec.loss, ""] = loss.item()
+    for name, t in p.items():
+        describe(ref, "grad", name, keyed(spec.params[name], t.grad), 24)
+    for name, flags, steps in spec.runs:
+        train(torch, spec, ref, name, flags, steps)
+    return ref
+
+
+# ---- SQLite as witness: the model's own SQL, run by another engine ----
+
+def sqlite_value(spec, table):
+    """The one number in a table of the model, by running its statements in SQLite."""
+    db = sqlite3.connect(":memory:")
+    db.create_function("LOG", 1, math.log)          # the language's LOG is the natural logarithm
+    db.create_aggregate("STDDEV", 1, Deviation)
+    for name, (cols, rows) in spec.data.items():
+        fill(db, name, cols, rows)
+    for name, p in spec.params.items():
+        fill(db, name, ", ".join([k for k, _, _ in p.keys] + [p.value]), p.rows())
+    for statement in statements(spec):
+        db.execute(statement)
+    return db.execute(f'SELECT * FROM "{table}"').fetchone()[0]
+
+
+class Deviation:
+    """STDDEV: SQLite has none."""
+
+    def __init__(self):
+        self.x = []
+
+    def step(self, x):
+        self.x.append(x)
+
+    def finalize(self):
+        mean = math.fsum(self.x) / len(self.x)
+        return math.sqrt(math.fsum((v - mean) ** 2 for v in self.x) / (len(self.x) - 1))
+
+
+def statements(spec):
+    """The model's queries as SQLite means them; declarations and parameters are in the database."""
+    with open(os.path.join(TOP, spec.model), encoding="utf-8") as f:
+        text = f.read()
+    sets = {**dict(re.findall(r"-- @set (\w+) = (\S+)", text)), **spec.sets}
+    text = re.sub(r"--[^\n]*", "", text)
+    text = re.sub(r"(?<!:):(\w+)", lambda m: str(sets[m[1]]), text)
+    for pattern, replacement in spec.mend:
+        text = text.replace(pattern, replacement)
+    for s in text.split(";"):
+        m = re.match(r"\s*CREATE (?:TABLE|VIEW) (\w+) AS\b", s)
+        if m and m[1] not in spec.params:
+            yield s
+
+
+# ---- the command ----
+
+def load(name):
+    return importlib.import_module(name).spec()
+
+
+def main(name, title):
+    """Entry of a reference script."""
+    try:
+        import torch
+    except ImportError:
+        print("skipped: PyTorch (python3-torch) is not installed")
+        sys.exit(SKIP)
+    spec = load(name)
+    if spec is None:
+        print("skipped: SHARED names no folder with the data")
+        sys.exit(SKIP)
+    path = os.path.join(HERE, name + ".txt")
+    got = compute(torch, spec)
+    witness = sqlite_value(spec, spec.loss)
+    if abs(witness - got["loss", spec.loss, ""]) > 1e-12 * abs(witness):
+        print(f"{name}: SQLite's loss {witness:.17g}, PyTorch's {got['loss', spec.loss, '']:.17g}")
+        sys.exit(1)
+    if "--write" in sys.argv[1:]:
+        write_reference(path, got, title)
+        print(f"{name}: {len(got)} numbers written")
+        return
+    wrong = differences(read_reference(path), got, 1e-12)
+    for line in wrong[:20]:
+        print(f"{name}: {line}")
+    print(f"{name}: {len(got)} numbers, {len(wrong)} differ; SQLite agrees on the loss")
+    sys.exit(1 if wrong else 0)
