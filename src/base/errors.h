@@ -86,7 +86,17 @@
     E(train_unfinished, "train.unfinished", "note: the state database holds an unfinished run")    \
     E(train_kept, "train.kept", "note: parameters found in the state database are kept")
 
-#define ERRORS_API(E)
+#define ERRORS_API(E)                                                                              \
+    E(api_option, "api.option", "an unknown option, or one the command does not take")             \
+    E(api_value, "api.value", "a value that an option cannot take")                                \
+    E(api_missing, "api.missing", "an option or argument that the command needs")                  \
+    E(api_file, "api.file", "the model file cannot be read")                                       \
+    E(api_target, "api.target", "nothing to show, no loss, or no table to differentiate by")       \
+    E(api_bind, "api.bind", "a --bind or --eval-bind that names no table")                         \
+    E(api_out, "api.out", "a table of --out that no earlier run wrote")                            \
+    E(api_check, "api.check", "gradients and finite differences differ")                           \
+    E(api_params, "api.params", "--params does not match the model's parameters")                  \
+    E(api_not_yet, "api.not_yet", "something that a later release will do")
 
 #define ERRORS(E)                                                                                  \
     ERRORS_BASE(E) ERRORS_FRONT(E) ERRORS_PASS(E) ERRORS_EXEC(E) ERRORS_DB(E) ERRORS_DATA(E)       \

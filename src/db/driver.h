@@ -43,6 +43,7 @@ Code drv_exec(Db *db, Err *e, const char *fmt, ...) PRINTF(3, 4);
 const char *drv_ident(Arena *a, const char *name);                  /* quoted */
 bool drv_is_temp(const Db *db);                                     /* from db_open_temp */
 int64_t drv_changes(const Db *db);                                  /* rows the last statement changed */
+Type drv_decl_type(const char *decl);                               /* T_NULL: by what the column holds */
 /* No table of the file can hold more payload than this; only a damaged one seems to. */
 Code drv_n_bytes(Db *db, int64_t *n, Err *e);
 Code drv_unchanged(Db *db, Err *e);                                 /* the file, if it was opened without locks */
@@ -67,4 +68,6 @@ Code packed_find(Db *db, const char *table, Packed *p, Arena *a, Err *e);
 Code packed_describe(Db *db, const Packed *p, CatTable *t, Arena *a, Err *e);
 /* *done false: `where` does not speak of images alone, so the view must be read as any other. */
 Code packed_read(Db *db, const Packed *p, const char *where, Table *out, bool *done, Err *e);
+/* Drop what stands behind a packed view that is dropped or gone. */
+Code packed_drop(Db *db, const char *view, Err *e);
 #endif

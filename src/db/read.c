@@ -50,6 +50,11 @@ static Want want_of(const char *decl)
     return (Want){ ascii_ieq(decl, "DEC") ? T_REAL : T_NULL, !ascii_ieq(decl, "DEC") };
 }
 
+Type drv_decl_type(const char *decl)
+{
+    return want_of(decl).type;
+}
+
 /* The type of a column of type `now` (T_NULL: nothing seen yet) after a value of class s: T_BOOL if the
  * value does not fit. */
 static Type type_after(Want w, Type now, Store s)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * emit.h - blocks to SQL scripts.  A dialect is a row in a table; emitters never ask which one it is. */
+ * emit.h - blocks to SQL scripts.  A dialect is a row in a table; emitters never ask which one it is.
+ *
+ * A derived block becomes a temporary table of its name.  A base block is read in place, or through a
+ * temporary table of its name that hides the database's.  The order of blocks is the program's. */
 #ifndef SG_EMIT_H
 #define SG_EMIT_H
 
@@ -8,17 +11,35 @@
 
 extern const Dialect dialects[];
 extern const int n_dialects;
-const Dialect *dialect_find(const char *name);
+const Dialect *dialect_find(const char *name);          /* NULL: there is none of that name */
 
 /* The statements that evaluate one block into a temporary table of its name, dropping an old one: DROP,
- * CREATE TEMP TABLE … AS, and indexes for the joins of its readers.  Separated by newlines. */
+ * CREATE TEMP TABLE … AS, and indexes for the joins of its readers.  Each ends a line. */
 void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d);
-/* Statements that prepare a base block: a temporary copy or view where the table cannot be read in place
- * (bag, conversion, packed view, parameter made from its shape), else nothing. */
-void emit_base(Buf *out, const Prog *p, const Block *b, const Dialect *d);
-/* Statements that perform p->assign. */
-void emit_assigns(Buf *out, const Prog *p, const Dialect *d);
-/* A whole script; see doc and decisions.md "Emitted scripts". */
+/* Only the indexes, for a table that is there already. */
+void emit_indexes(Buf *out, const Prog *p, const Block *b, const Dialect *d);
+/* Statements that prepare a base block: a temporary copy where the table cannot be read in place (bag,
+ * conversion, another name, text keys of unknown collation, batch) or is joined by columns without an index;
+ * else nothing.  `batch`: only rows whose keys are in sqlgrad_batch. */
+void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d);
+/* SELECT of all combinations that a declared table's CHECKs allow, value columns 0.0. */
+void emit_shape(Buf *out, const Block *b, const Dialect *d);
+/* One UPDATE an assignment of p; `schema` holds the targets ("main", "temp"). */
+void emit_assigns(Buf *out, const Prog *p, const char *schema, const Dialect *d);
+
 typedef enum EmitWhat { EMIT_forward, EMIT_grad, EMIT_step } EmitWhat;
-void emit_script(Buf *out, const Prog *p, EmitWhat what, const Dialect *d);
+
+typedef struct EmitOpts {
+    EmitWhat what;
+    bool batch;                         /* @data tables are restricted to sqlgrad_batch(keys) */
+    Block *const *show; int n_show;     /* what forward selects at the end; none: @loss and @metric tables, or the last */
+} EmitOpts;
+
+/* A whole script; see decisions.md "Emitted scripts". */
+void emit_script(Buf *out, const Prog *p, const EmitOpts *o, const Dialect *d);
+
+/* need[id] = true for the targets and all blocks they are made from. */
+void emit_needed(const Prog *p, Block *const *target, int n, bool *need);
+/* A @once block that sees batched rows, and thus must be computed before rows are restricted. */
+bool emit_is_whole(const Block *b);
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * bind.h - what the files of the front share.  lex.c: tokens.  scan.c: statements, rewrites.  parse.c:
- * libpg_query, syntax errors, tables read.  directive.c: `-- @…` words.  declare.c: CREATE TABLE (…), CHECK, shapes.  bind.c: statements to blocks in order, tables by
- * name.  query.c: one SELECT to blocks.  expr.c: scalar expressions.  rewrite files: see query.c. */
+ * libpg_query, syntax errors, tables read.  directive.c: `-- @…` words.  declare.c: CREATE TABLE (…),
+ * CHECK, shapes.  bind.c: statements to blocks in order, tables by name.  query.c: one SELECT to blocks.  expr.c: scalar expressions.  rewrite files: see query.c. */
 #ifndef SG_BIND_H
 #define SG_BIND_H
 
 #include "front/front.h"
 
 struct PgQuery__Node; struct PgQuery__SelectStmt; struct PgQuery__CreateStmt; struct PgQuery__ParseResult;
+struct PgQuery__TypeName;
 
 typedef enum DirWord {
     DIR_data, DIR_param, DIR_range, DIR_set, DIR_loss, DIR_metric, DIR_once, DIR_detach, DIR_train, DIR_eval,
@@ -18,7 +19,7 @@ typedef enum DirWord {
 typedef struct DirArg { const char *name; const char *text; Span at; } DirArg;     /* name NULL: positional */
 typedef struct Directive { DirWord word; Span at; const char *rest; Span rest_at; DirArg *arg; int n_args; } Directive;
 
-/* ---- scan.c: tokens of the source text ---- */
+/* ---- lex.c: tokens of the source text ---- */
 
 typedef enum TokKind {
     TOK_end, TOK_space, TOK_comment, TOK_word, TOK_quoted, TOK_string, TOK_number, TOK_var, TOK_punct,
@@ -33,16 +34,11 @@ Tok lex_solid(const char *s, size_t n, size_t i);
 /* The name a word or quoted token stands for, in the user's spelling. */
 char *lex_name(Arena *a, const char *s, Tok t);
 bool lex_is(const char *s, Tok t, const char *word);    /* a word, ASCII case ignored */
-
-/* ---- directive.c ---- */
-
-/* Read the directives of a comment, text[at.off] being the `@`; they are appended to *dir.  False: an
- * error was recorded. */
-bool dir_read(Compile *c, Span at, Directive **dir, int *n);
-const char *dir_word(DirWord w);
+int  lex_shown(const char *s, Tok t);                   /* bytes of it that a message shows: whole characters, 40 at most */
 
 /* declare: CREATE TABLE (…).  query: CREATE TABLE|VIEW AS.  insert: INSERT INTO. */
 typedef enum StmtKind { STMT_none, STMT_declare, STMT_query, STMT_insert } StmtKind;
+#define MAX_ERRORS 100          /* of one scan; what follows is not reported */
 #define MODEL_STATEMENTS                                                                           \
     "CREATE TABLE … AS SELECT, CREATE TABLE (…), CREATE VIEW … AS SELECT, INSERT INTO … SELECT"
 
@@ -72,6 +68,8 @@ struct Scan {
     const char **var; int n_vars;       /* every :name of the text, once */
 };
 
+typedef struct Defs Defs;           /* bind.c: tables by name */
+
 typedef struct Binder {
     Compile *c;
     Prog *p;
@@ -81,14 +79,43 @@ typedef struct Binder {
     Stmt *stmt;                         /* being bound */
     Mode mode;                          /* of the item being bound */
     int n_gen;                          /* counter behind generated names */
+    Defs *defs;
 } Binder;
 
 /* ---- scan stage, parse.c and directive.c ---- */
 
 /* Parse every readable statement: fills tree, kind, read; records syntax errors. */
 void parse_statements(Scan *s);
-/* Every directive stands once, before a statement it fits. */
+/* Read the directives of a comment, text[at.off] being the `@`; they are appended to *dir.  False: an
+ * error was recorded. */
+bool dir_read(Compile *c, Span at, Directive **dir, int *n);
+const char *dir_word(DirWord w);
+const Directive *dir_find(const Stmt *st, DirWord w);           /* NULL: none */
+/* Every directive stands once, before a statement it fits; reads the @set numbers. */
 void dir_check_places(Scan *s);
+/* What @data, @param say about a block; the @minimize, once all blocks are bound. */
+void dir_data(Binder *b, const Directive *d, Block *blk);
+void dir_param(Binder *b, const Directive *d, Block *blk);
+void dir_objective(Binder *b, const Directive *d);
+/* The number behind `:name`, of --set or @set; false: there is none. */
+bool bind_number(const Binder *b, const char *name, double *val, bool *real);
+
+/* Leave the statement being bound; an error about it, or about what it reads, is recorded already. */
+NORETURN void bind_give_up(Binder *b);
+/* What is wrong with a new table or column name, or NULL: reserved prefix. */
+const char *bind_bad_name(const Binder *b, const char *name);
+
+/* ---- declare.c ---- */
+
+typedef struct Decl Decl;
+/* CREATE TABLE (…): columns, keys and CHECKs, not yet compared with any database. */
+Decl *declare_read(Binder *b, const struct PgQuery__CreateStmt *n);
+/* Its base block.  cat: what the database has, or NULL. */
+Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *cat);
+/* The base block of a table that is only in the database. */
+Block *declare_from_catalog(Binder *b, const CatTable *cat, const char *name, Span at);
+/* A column type; false: not supported. */
+bool declare_type(const struct PgQuery__TypeName *t, Type *out);
 
 /* libpg_query's headers are included through front/pg.h only.
  *

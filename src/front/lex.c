@@ -130,3 +130,11 @@ bool lex_is(const char *s, Tok t, const char *word)
             return false;
     return true;
 }
+
+int lex_shown(const char *s, Tok t)
+{
+    size_t n = t.len < 40 ? t.len : 40;
+
+    while (n < t.len && n > 0 && (s[t.off + n] & 0xC0) == 0x80) n--;
+    return (int)n;
+}

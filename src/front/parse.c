@@ -40,6 +40,8 @@ static void each_of_field(const ProtobufCMessage *m, const ProtobufCFieldDescrip
             fn(arg, v[i], f);
         return;
     }
+    if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && *(const uint32_t *)(const void *)(base + f->quantifier_offset) != f->id)
+        return;
     const ProtobufCMessage *child = *(ProtobufCMessage *const *)(const void *)(base + f->offset);
     if (child)
         fn(arg, child, f);
@@ -237,7 +239,7 @@ static bool stands_as_name(const Context *k)
            (k->in_decl && k->depth == 1 && is_punct(k, k->before[0], "(,"));
 }
 
-#define SHOWN(k, t) (int)((t).len < 40 ? (t).len : 40), (k)->s + (t).off
+#define SHOWN(k, t) lex_shown((k)->s, t), (k)->s + (t).off
 
 static void report_near(const Scan *sc, const Context *k, Span at)
 {
@@ -414,7 +416,7 @@ void parse_statements(Scan *s)
     run_on_large_stack(&job);
     for (int i = 0; i < s->n_stmts; i++)
         s->stmt[i].tree = job.out[i].tree;
-    for (int i = 0; i < s->n_stmts; i++)
+    for (int i = 0; i < s->n_stmts && s->c->n_errors < MAX_ERRORS; i++)
         if (!s->stmt[i].unreadable)
             take_parsed(s, &s->stmt[i], &job.out[i]);
 }

@@ -39,6 +39,9 @@ enum { MAX_SOURCES = 60, MAX_COLS = 2000, MAX_KEYS = 200, MAX_NESTING = 500, MAX
 typedef struct Query Query;
 typedef struct Cte Cte;
 
+/* A name of WITH; blk NULL: bound anew at each use. */
+struct Cte { Cte *next; const char *name; const PgQuery__CommonTableExpr *node; Cte *env; Block *blk; };
+
 /* A pick whose limit an enclosing WHERE may set: `row_number <= k`.  col[] of the subquery are its
  * columns, rank_at is where ROW_NUMBER() stands among them. */
 typedef struct Open { Block *pick; int rank_at; const char *name; bool hidden, used; } Open;
@@ -170,10 +173,9 @@ bool  func_node_aggregates(const Node *n);                         /* holds an a
 /* ---- from.c ---- */
 void  from_bind(Query *q);
 void  from_with(Query *q, const PgQuery__WithClause *w);
-Block *from_draft(Query *q);
 int   from_add_source(Query *q, Block *rel, Join join, const char *alias, Span at, bool optional);
 bool  rel_one_row(const Block *b);                                 /* exactly one row, whatever the data */
-void  copy_source(Query *q, Block *to, const Source *s);
+void  from_copy(Query *q, Block *to);                              /* the draft's sources and conditions, copied */
 
 /* ---- subquery.c ---- */
 Expr *subquery_bind(Ctx *x, const PgQuery__SubLink *s, bool negated);
@@ -186,6 +188,7 @@ void  group_stage(Query *q, Block **direct, const char *name);
 Expr *group_key_equal(Query *q, const Block *d, Expr *x, Expr *y);
 
 /* ---- window.c ---- */
+WinUse window_spec(Ctx *x, const PgQuery__FuncCall *f);            /* partition and order of OVER (…) */
 Expr *window_call(Ctx *x, const PgQuery__FuncCall *f, const char *name);
 void  window_stage(Query *q);
 void  rank_absorb(Query *q);                                       /* limits of open picks; other uses */

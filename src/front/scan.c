@@ -12,7 +12,6 @@
 #define MAX_TOKENS     50000                /* of one statement: bounds the parser's stack, see parse.c */
 #define MAX_STMTS      10000
 #define MAX_NAME       63                   /* PostgreSQL's parser cuts longer names */
-#define MAX_ERRORS     100
 #define MAX_VARS       200                  /* different :names */
 
 typedef struct Scanner {
@@ -149,7 +148,7 @@ static bool check_first_word(Scanner *k)
     static const char *const query[] = { "select", "with", "values", "table" };
     const Tok t = lex(k->text, k->n, k->start);
     const Span at = scan_at(k, t.off, t.len);
-    const char *word = arena_strndup(&k->c->arena, k->text + t.off, t.len < 40 ? t.len : 40);
+    const char *word = arena_strndup(&k->c->arena, k->text + t.off, (size_t)lex_shown(k->text, t));
 
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (lex_is(k->text, t, known[i]))

@@ -243,6 +243,17 @@ Expr *ex_map(Arena *a, const Expr *e, Expr *(*sub)(void *arg, const Expr *col), 
     return n;
 }
 
+static Expr *keep_col(void *arg, const Expr *col)
+{
+    (void)arg, (void)col;
+    return NULL;
+}
+
+Expr *ex_copy(Arena *a, const Expr *e)
+{
+    return ex_map(a, e, keep_col, NULL);
+}
+
 bool ex_any(const Expr *e, bool (*test)(void *arg, const Expr *e), void *arg)
 {
     if (test(arg, e))
@@ -348,6 +359,15 @@ int blk_find_col(const Block *b, const char *name)
     return -1;
 }
 
+void blk_mark(bool *marked, const Block *b)
+{
+    if (marked[b->id])
+        return;
+    marked[b->id] = true;
+    for (int s = 0; s < b->n_src; s++)
+        blk_mark(marked, b->src[s].rel);
+}
+
 bool col_is_id(const Block *b, int col)
 {
     for (int k = 0; k < b->n_id; k++)
@@ -373,4 +393,18 @@ const char *prog_unique_name(Prog *p, const char *stem)
         if (!prog_find(p, name, MODE_always))
             return name;
     }
+}
+
+void prog_move_before(Prog *p, Block *b, const Block *ref)
+{
+    int k = p->n_blocks - 1;
+
+    while (k >= 0 && p->block[k] != b)
+        k--;
+    for (; k > 0 && p->block[k - 1] != ref; k--)
+        p->block[k] = p->block[k - 1];
+    p->block[k] = p->block[k - 1];
+    p->block[k - 1] = b;
+    for (k = 0; k < p->n_blocks; k++)
+        p->block[k]->id = k;
 }

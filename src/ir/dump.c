@@ -9,6 +9,16 @@
 
 static const char *const lifetime_name[] = { "static", "batch", "step" };
 
+/* A name in a comment: one with line ends in it must not end the comment. */
+static void dump_name(Buf *out, const char *name, const Dialect *d)
+{
+    Buf b = { 0 };
+
+    print_name(&b, name, d);
+    print_comment(out, b.s);
+    buf_free(&b);
+}
+
 typedef struct Comma { Buf *out; const char *open, *close; int n; } Comma;
 
 static void comma(Comma *c)
@@ -33,7 +43,7 @@ static void dump_identity(Buf *out, const Block *b, const Dialect *d)
     buf_puts(out, ", identity (");
     for (int k = 0; k < b->n_id; k++) {
         buf_puts(out, k ? ", " : "");
-        print_name(out, b->col[b->id_col[k]].name, d);
+        dump_name(out, b->col[b->id_col[k]].name, d);
     }
     buf_putc(out, ')');
 }
@@ -56,7 +66,7 @@ static void dump_col_facts(Buf *out, const Block *b, const Dialect *d)
     for (int c = 0; c < b->n_cols; c++) {
         const Col *k = &b->col[c];
         buf_puts(out, "--   ");
-        print_name(out, k->name, d);
+        dump_name(out, k->name, d);
         buf_printf(out, " %s%s%s%s%s\n", type_name[k->type], k->active ? ", active" : "",
                    k->dynamic ? ", dynamic" : "", k->nullable ? ", nullable" : "", k->hidden ? ", hidden" : "");
     }
@@ -68,7 +78,8 @@ static void dump_init(Buf *out, const Init *in, const Dialect *d)
 {
     Comma c = { out, "(", ")", 0 };
 
-    buf_printf(out, "init = %s", in->name);
+    buf_puts(out, "init = ");
+    print_comment(out, in->name);
     for (int k = 0; k < in->n_args; k++) {
         comma(&c);
         buf_real(out, in->arg[k]);
@@ -76,12 +87,12 @@ static void dump_init(Buf *out, const Init *in, const Dialect *d)
     if (in->of) {
         comma(&c);
         buf_puts(out, "of = ");
-        print_name(out, in->of, d);
+        dump_name(out, in->of, d);
     }
     comma_end(&c);
     for (int k = 0; k < in->n_in; k++) {
         buf_puts(out, k ? ", " : ", in = (");
-        print_name(out, in->in[k], d);
+        dump_name(out, in->in[k], d);
     }
     if (in->n_in)
         buf_putc(out, ')');
@@ -115,7 +126,7 @@ static void dump_data(Buf *out, const Block *b, const Dialect *d)
         buf_puts(out, "(batch = rows)");
     for (int k = 0; k < b->n_batch; k++) {
         buf_puts(out, k ? ", " : "(batch = ");
-        print_name(out, b->batch_key[k], d);
+        dump_name(out, b->batch_key[k], d);
     }
     buf_puts(out, b->n_batch ? ")\n" : "\n");
 }
@@ -137,15 +148,18 @@ static void dump_optimizer(Buf *out, const Objective *o)
 {
     Comma c = { out, "(", ")", 0 };
 
-    buf_printf(out, " using %s", o->optimizer);
+    buf_puts(out, " using ");
+    print_comment(out, o->optimizer);
     for (int k = 0; k < o->n_args; k++) {
         comma(&c);
-        buf_printf(out, "%s = ", o->arg[k].name);
+        print_comment(out, o->arg[k].name);
+        buf_puts(out, " = ");
         buf_real(out, o->arg[k].val);
     }
     if (o->lr) {
         comma(&c);
-        buf_printf(out, "lr = %s", o->lr);
+        buf_puts(out, "lr = ");
+        print_comment(out, o->lr);
     }
     comma_end(&c);
 }
@@ -153,10 +167,10 @@ static void dump_optimizer(Buf *out, const Objective *o)
 static void dump_objective(Buf *out, const Objective *o, const Dialect *d)
 {
     buf_printf(out, "\n-- @%s ", o->maximize ? "maximize" : "minimize");
-    print_name(out, o->loss->name, d);
+    dump_name(out, o->loss->name, d);
     for (int k = 0; k < o->n_over; k++) {
         buf_puts(out, k ? ", " : " over ");
-        print_name(out, o->over[k]->name, d);
+        dump_name(out, o->over[k]->name, d);
     }
     if (o->optimizer)
         dump_optimizer(out, o);
@@ -167,24 +181,24 @@ static void dump_results(Buf *out, const Prog *p, const Dialect *d)
 {
     for (int k = 0; k < p->n_grads; k++) {
         buf_puts(out, k ? "-- gradient of " : "\n-- gradient of ");
-        print_name(out, p->grad[k].table->name, d);
+        dump_name(out, p->grad[k].table->name, d);
         buf_puts(out, ": ");
-        print_name(out, p->grad[k].grad->name, d);
+        dump_name(out, p->grad[k].grad->name, d);
         buf_putc(out, '\n');
     }
     for (int k = 0; k < p->n_assigns; k++) {
         const Assign *a = &p->assign[k];
         buf_puts(out, k ? "-- assign " : "\n-- assign ");
-        print_name(out, a->target->name, d);
+        dump_name(out, a->target->name, d);
         for (int c = 0; c < a->n_cols; c++) {
             buf_puts(out, c ? ", " : " (");
-            print_name(out, a->target->col[a->to_col[c]].name, d);
+            dump_name(out, a->target->col[a->to_col[c]].name, d);
         }
         buf_puts(out, ") from ");
-        print_name(out, a->from->name, d);
+        dump_name(out, a->from->name, d);
         for (int c = 0; c < a->n_cols; c++) {
             buf_puts(out, c ? ", " : " (");
-            print_name(out, a->from->col[a->from_col[c]].name, d);
+            dump_name(out, a->from->col[a->from_col[c]].name, d);
         }
         buf_puts(out, ")\n");
     }

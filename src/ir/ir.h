@@ -136,7 +136,10 @@ struct Block {
     bool is_param, is_data, is_loss, is_metric, is_once, is_detached, frozen, no_decay;
     bool is_view, is_temp;      /* said CREATE VIEW / TEMP */
     bool user;                  /* defined or named by the user; else made by the front or a pass */
-    bool param_rows_from;       /* `@param` before CREATE TABLE … AS SELECT: rows of this block are the first values */
+    Block *rows_from;           /* `@param` before CREATE TABLE … AS SELECT: the query, a static block of the same visible
+                                 * columns, evaluated over whole tables by the driver when the parameter is absent; it
+                                 * gives the rows and, without `init`, the first values.  Not a source: passes that keep
+                                 * the parameter keep it.  Printed as one statement: the directive, then the query. */
     const char **batch_key; int n_batch; bool batch_rows;   /* @data(batch = …) */
     int grad_of;                /* id of the block whose gradient this is, -1 otherwise */
     const char *why;            /* gradient blocks: which proof let a source be left out, for explain; or NULL */
@@ -172,6 +175,7 @@ typedef struct Prog {
     Block **block; int n_blocks;                    /* the same flattened (no loops): what passes work on */
     Objective *obj; int n_obj;
     Assign *assign; int n_assigns;
+    Assign *start; int n_starts;                    /* scripts: a target that is missing or empty starts with from's rows */
     GradOf *grad; int n_grads;                      /* made by pass_grad, in the order of `wrt` */
     const char *path;
 } Prog;
@@ -194,6 +198,7 @@ bool  ex_equal(const Expr *x, const Expr *y);                       /* structura
 bool  ex_is_real(const Expr *e, double v);                          /* the literal v */
 /* A copy of e with every `col` replaced by sub(arg, col expr); NULL keeps it. */
 Expr *ex_map(Arena *a, const Expr *e, Expr *(*sub)(void *arg, const Expr *col), void *arg);
+Expr *ex_copy(Arena *a, const Expr *e);
 bool  ex_any(const Expr *e, bool (*test)(void *arg, const Expr *e), void *arg);
 uint64_t ex_sources(const Expr *e);                                 /* bit set of the sources read (src < 64) */
 bool  ex_may_null(const Expr *e);                                   /* recomputed from the arguments */
@@ -208,6 +213,8 @@ int    blk_find_col(const Block *b, const char *name);              /* exact; -1
 const char *prog_unique_name(Prog *p, const char *stem);            /* GEN_PREFIX + stem + number */
 Block *prog_find(const Prog *p, const char *name, Mode mode);       /* ASCII case ignored; NULL */
 bool   col_is_id(const Block *b, int col);
+void   blk_mark(bool *marked, const Block *b);                      /* b and all it reads, by Block.id */
+void   prog_move_before(Prog *p, Block *b, const Block *ref);       /* in p->block; ids follow */
 
 /* Fill derived facts, in block order: nullable of columns, identity (adding hidden columns where the
  * visible ones do not hold it), one_row, life, dynamic.  Called after bind and after each pass. */
@@ -258,6 +265,7 @@ enum { RISK_inf = 1, RISK_nan = 2 };
 unsigned ex_risk(const Block *b, const Expr *e);
 
 void print_name(Buf *out, const char *name, const Dialect *d);      /* quoted where needed */
+void print_comment(Buf *out, const char *text);                     /* inside `--`: no line ends */
 void print_expr(Buf *out, const Block *b, const Expr *e, const Dialect *d);
 void print_select(Buf *out, const Block *b, const Dialect *d, const char *indent);  /* the SELECT of a block */
 void print_block(Buf *out, const Block *b, const Dialect *d);       /* CREATE TABLE name AS SELECT …; */

@@ -62,6 +62,12 @@ void print_name(Buf *out, const char *name, const Dialect *d)
         buf_ident(out, name);
 }
 
+void print_comment(Buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_putc(out, (unsigned char)*text < ' ' ? ' ' : *text);
+}
+
 static void put_column(Printer *p, int src, int col)
 {
     const Block *b = p->b;
@@ -551,6 +557,8 @@ static void put_relation(Printer *p, const Source *s)
     if (s->rel->schema && !p->d->script) {
         print_name(p->out, s->rel->schema, p->d);
         buf_putc(p->out, '.');
+    } else if (s->rel->kind != BLK_base && p->d->temp_prefix) {
+        buf_puts(p->out, "temp.");                  /* never a table of the database that has this name */
     }
     print_name(p->out, s->rel->name, p->d);
     if (strcmp(s->rel->name, s->alias)) {

@@ -413,12 +413,6 @@ static void through_join(Back *k, const Block *f, const Grad *g, int s)
 enum { SLOPE_zero = -1, SLOPE_one = -2 };
 typedef struct Winner { Block *pick; int *key, *id, *slope; } Winner;
 
-static Expr *same_col(void *arg, const Expr *col)
-{
-    (void)arg, (void)col;
-    return NULL;                        /* the copy has the forward block's sources in the same order */
-}
-
 /* The first row of each group by the aggregate's argument; ties by identity (Block.order's rule). */
 static Winner pick_winner(Back *k, const Block *f, int o, int s)
 {
@@ -432,10 +426,10 @@ static Winner pick_winner(Back *k, const Block *f, int o, int s)
     for (int t = 0; t < f->n_src; t++) {
         blk_add_source(k->p, b, f->src[t].rel, f->src[t].join, f->src[t].alias);
         for (int i = 0; i < f->src[t].n_on; i++)
-            blk_add_on(k->p, b, t, ex_map(a, f->src[t].on[i], same_col, NULL));
+            blk_add_on(k->p, b, t, ex_copy(a, f->src[t].on[i]));
     }
     for (int i = 0; i < f->n_where; i++)
-        blk_add_where(k->p, b, ex_map(a, f->where[i], same_col, NULL));
+        blk_add_where(k->p, b, ex_copy(a, f->where[i]));
     if (e->nullable)
         blk_add_where(k->p, b, ex1(a, OP_not_null, (Expr *)e));
     for (int i = 0; i < f->n_keys; i++) {
@@ -576,7 +570,7 @@ static Block *part_as_row(Back *k, const Block *f, int part)
     VEC_PUSH(k->a, v->src, v->n_src, f->src[f->part[part].src]);
     for (int c = 0; c < f->n_cols; c++) {
         v->col[c] = f->col[c];
-        Expr *e = ex_map(k->a, f->part[part].e[c], same_col, NULL);
+        Expr *e = ex_copy(k->a, f->part[part].e[c]);
         v->col[c].e = e;
     }
     return v;

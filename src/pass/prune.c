@@ -6,15 +6,6 @@
  *   leaves  p->block and p->item without the others, ids renumbered */
 #include "pass/pass.h"
 
-static void need(bool *needed, const Block *b)
-{
-    if (needed[b->id])
-        return;
-    needed[b->id] = true;
-    for (int s = 0; s < b->n_src; s++)
-        need(needed, b->src[s].rel);
-}
-
 static void drop_items(Prog *p, const bool *needed)
 {
     int n = 0;
@@ -33,10 +24,10 @@ void pass_prune(Prog *p, Block *const *keep, int n_keep)
     for (int k = 0; k < p->n_blocks; k++)
         p->block[k]->id = k;
     for (int k = 0; k < n_keep; k++)
-        need(needed, keep[k]);
+        blk_mark(needed, keep[k]);
     for (int k = 0; k < p->n_assigns; k++) {
-        need(needed, p->assign[k].from);
-        need(needed, p->assign[k].target);
+        blk_mark(needed, p->assign[k].from);
+        blk_mark(needed, p->assign[k].target);
     }
     drop_items(p, needed);
     Block **left = ARENA_ARRAY(&p->c->arena, Block *, p->n_blocks + 1);

@@ -7,15 +7,6 @@
  *   leaves  two programs that share block structures but for the crossing relations' twins */
 #include "pass/pass.h"
 
-static void need(bool *needed, const Block *b)
-{
-    if (needed[b->id])
-        return;
-    needed[b->id] = true;
-    for (int s = 0; s < b->n_src; s++)
-        need(needed, b->src[s].rel);
-}
-
 /* Local: carries the batch key itself, and so does every batched block behind it. */
 static bool is_local(const Block *b, const bool *local)
 {
@@ -87,7 +78,7 @@ Split pass_split(Prog *p, Block *const *target, int n)
     Split s = { empty_like(p), empty_like(p), NULL, 0 };
 
     for (int k = 0; k < n; k++)
-        need(needed, target[k]);
+        blk_mark(needed, target[k]);
     for (int k = 0; k < p->n_blocks; k++)
         local[k] = is_local(p->block[k], local);
     for (int k = 0; k < p->n_blocks; k++) {

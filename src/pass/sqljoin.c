@@ -183,17 +183,11 @@ static void renumber(Expr *e, const int *now)
         renumber(e->arg[k], now);
 }
 
-static Expr *keep_col(void *arg, const Expr *e)
-{
-    (void)arg, (void)e;
-    return NULL;
-}
-
 static void renumber_all(Arena *a, Expr **e, int n, const int *now)
 {
     for (int k = 0; k < n; k++)
         if (e[k])
-            renumber(e[k] = ex_map(a, e[k], keep_col, NULL), now);      /* expressions may be shared: copy */
+            renumber(e[k] = ex_copy(a, e[k]), now);      /* expressions may be shared: copy */
 }
 
 static void reorder(Prog *p, Block *b, const int *order)

@@ -106,65 +106,90 @@ Code forward_bind(Forward *f, const char *name, const Table *t, Err *e);   /* ne
 Code forward_run(Forward *f, Table *out, Err *e);                           /* out[n_targets], freed by the caller */
 void forward_close(Forward *f);
 
-/* ---- checkpoint.c, history.c ---- */
+/* ---- checkpoint.c, history.c ----
+ *
+ * In the state database: sqlgrad_run (a row a run), sqlgrad_history (losses and metrics), the parameters under
+ * their own names, and for each parameter sqlgrad_state_T with its keys and what the optimizer keeps. */
 
-typedef struct History { int64_t epoch, step; const char *split, *name; double value; double at; } History;
-
-/* What sqlgrad_run holds about a run. */
 typedef struct RunRow {
     int64_t run, seed, epoch, step;
-    const char *model, *model_hash, *status, *options, *updated;
+    const char *model, *model_hash, *status, *options;      /* status: running, interrupted, failed, finished */
 } RunRow;
+
+typedef struct HistoryRow { int64_t epoch, step; const char *split, *name; double value; const char *at; } HistoryRow;
 
 typedef struct Checkpoint {
     Db *db;
     RunRow row;
-    Arena arena;                    /* texts of row and history */
-    History *history; int n_history, n_written;
+    Arena arena;                        /* history since the last checkpoint */
+    HistoryRow *history; int n_history;
+    bool begun;                         /* tables of this run exist */
 } Checkpoint;
 
-/* The newest run of the state database; *found false if there is none. */
-Code run_newest(Db *db, Arena *a, RunRow *out, bool *found, Err *e);
-/* The optimizer state of a run into state tables whose keys are set; false rows: an error. */
-Code state_read(Db *db, int64_t run, const char *table, const char *const *slot, int n_slots, int n_value_cols,
-                Table *state, Err *e);
+/* The newest run of the state database; run 0: none. */
+Code run_newest(Db *db, Arena *a, RunRow *out, Err *e);
 /* All in one transaction: parameters, state, history, the run's row. */
 Code checkpoint_write(Checkpoint *k, const StepPlan *s, const Table *param, const Table *state, Err *e);
 void history_add(Checkpoint *k, int64_t epoch, int64_t step, const char *split, const char *name, double value);
-/* Hold the state file for this process; status 3 if another one does. */
+/* The values of one metric in the history of a run, oldest first, for --stop after a resume. */
+Code history_values(Db *db, int64_t run, const char *split, const char *name, Table *out, Err *e);
+/* Hold the state database for this process; status 3 if another one does.  *fd is -1 until it is held. */
 Code state_lock(const char *path, int *fd, Err *e);
 void state_unlock(int fd);
 
+/* ---- progress.c: what a run says while it runs ---- */
+
+typedef enum ReportKind { REPORT_OUT = 1, REPORT_NOTE, REPORT_ERROR, REPORT_PROGRESS } ReportKind;
+/* line: `text` without a newline at the end.  tty: progress lines are wanted. */
+typedef struct Report { void (*line)(void *arg, ReportKind kind, const char *text); void *arg; bool json, quiet, tty; } Report;
+
+typedef struct Metric { const char *name; double value; } Metric;      /* table, or table.column if it has several */
+
+typedef struct Progress {
+    Report to;
+    int64_t first, total, per_epoch, rows;      /* steps; rows: of @data tables a step reads */
+    double began, shown, said;                  /* clock */
+    double *second; int64_t n_seconds;          /* of every step of this process, for the median */
+    Metric *metric; int n_metrics;              /* the last ones evaluated, for the line */
+    Arena arena;
+} Progress;
+
+double clock_seconds(void);                 /* monotonic */
+void progress_step(Progress *g, int64_t step, double loss, double seconds);
+void progress_metrics(Progress *g, const char *split, int64_t step, const Metric *m, int n);
+void progress_done(Progress *g, int64_t steps, double loss, double compile_seconds, double load_seconds);
+
 /* ---- run.c: the loop ---- */
 
-typedef enum { REPORT_OUT = 1, REPORT_NOTE, REPORT_PROGRESS } ReportKind;
-typedef struct Report { void (*line)(void *arg, int kind, const char *text); void *arg; bool json, quiet, tty; } Report;
+/* What is watched at every evaluation: an evaluation set, whose targets are the loss and the metrics. */
+typedef struct EvalSet { const char *name; Forward f; } EvalSet;
 
-typedef struct EvalSet { const char *name; Forward f; } EvalSet;        /* targets: loss first, then the metrics */
+typedef struct Watch { const char *metric; bool low; int patience; } Watch;     /* metric NULL: nothing */
 
 typedef struct Train {
     const Prog *p;
     StepPlan plan;
-    Block **metric; int n_metrics;
+    Block **metric; int n_metrics;          /* in p */
     const EngineOps *ops; EngineOpts eo;
     const Feed *feed; int n_feeds;          /* data tables; parameters and state stand below */
-    Table *param, *state;                   /* n_over each: where the run starts, and where it ended */
-    const Table *keys;                      /* drawn set; NULL or no columns: full batch */
-    int64_t batch;                          /* 0: full batch */
-    int64_t epochs, steps;                  /* one of them > 0, or both 0 with `none` */
+    const Table *param, *state;             /* plan.n_over each: where the run starts */
+    const Table *keys;                      /* drawn set; no columns: full batch */
+    int64_t batch;                          /* keys a step; 0: all */
+    int64_t epochs, steps;                  /* one of them says how long; the other is 0 */
     int64_t eval_every, checkpoint_every;   /* 0: default */
-    uint64_t seed;
     int64_t start;                          /* steps already done (resume) */
+    uint64_t seed;
     EvalSet *eval; int n_evals;
-    const char *stop_metric; int stop_patience; bool stop_low;
-    const char *keep_metric; bool keep_low;
+    Watch stop_at, keep;
     Checkpoint ckpt;
     Report report;
     volatile int *stop;
+    int64_t rows;                           /* of the @data tables together */
     double compile_seconds, load_seconds;
-    int64_t rows;                           /* rows of the @data tables that a step reads, for rows/s */
 } Train;
 
+/* Steps an epoch, and in all. */
+int64_t train_per_epoch(const Train *t);
+int64_t train_total(const Train *t);
 Code train_loop(Train *t, Err *e);
-double clock_seconds(void);                 /* monotonic */
 #endif

@@ -15,6 +15,7 @@ from . import compare
 from .scratch import ROOT, SHARED, Fail, Skip, run_command
 
 MODEL = 'model.sql'
+NOT_HERE = 77                   # the exit status of scripts whose data or PyTorch is missing
 SHUFFLES = (1,)                 # seeds; each is one more run of every diff and grad case
 
 
@@ -254,6 +255,8 @@ def transcript(s, case):
     found = []
     for command in commands:
         r = s.shell(command)
+        if r.status == NOT_HERE:
+            raise Skip(f'what `{command}` needs is not here')
         found += ['$ ' + command] if len(commands) > 1 else []
         found += r.out.splitlines()
         found += ['! ' + line for line in r.err.splitlines()]
@@ -300,9 +303,12 @@ def oracle_case(s, case):
     """A transcript whose numbers come from elsewhere.  script=NAME: test/oracle/NAME, where PyTorch is
     installed, prints the expected text again."""
     script = case.args.get('script')
+    check_needs(case, case.input)
     if script and s.settings.oracle and have_torch():
         words = [python(), os.path.join(ROOT, 'test', 'oracle', script), *shlex.split(case.args.get('args', ''))]
         r = run_command(words, s.folder, s.timeout(), {'SHARED': SHARED, 'ROOT': ROOT})
+        if r.status == NOT_HERE:
+            raise Skip(f'{script} says that what it needs is not here')
         expect_status(r, 0)
         wrong = transcript_matches(case, r.out.rstrip('\n'))
         if wrong:

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * options.c - setting options, and the manual, from the list in options.h. */
+#include "api/options.h"
+
+#include <string.h>
+
+const Option option_info[N_OPTIONS] = {
+#define X(c, name, kind, arg, commands, help) [OPT_##c] = { name, kind, arg, commands, help },
+    OPTIONS(X)
+#undef X
+};
+
+const Command command_info[] = {
+#define C(letter, name, arg, help) { letter, #name, arg, help },
+    COMMANDS(C)
+#undef C
+};
+const int n_commands = COUNT_OF(command_info);
+
+int option_find(const char *name)
+{
+    for (int k = 0; k < N_OPTIONS; k++)
+        if (!strcmp(option_info[k].name, name))
+            return k;
+    return -1;
+}
+
+const Command *command_find(const char *name)
+{
+    for (int k = 0; k < n_commands; k++)
+        if (!strcmp(command_info[k].name, name))
+            return &command_info[k];
+    return NULL;
+}
+
+static Code unknown_option(const char *name, Err *e)
+{
+    const char *names[N_OPTIONS];
+
+    for (int k = 0; k < N_OPTIONS; k++)
+        names[k] = option_info[k].name;
+    const char *near = nearest_name(name, names, N_OPTIONS);
+    return err_set(e, E_USAGE, ERR_api_option, near ? "no option --%s; did you mean --%s?" : "no option --%s", name, near);
+}
+
+static Code check_value(const Option *o, const char *v, Err *e)
+{
+    const size_t n = strlen(v);
+    int64_t i;
+    double r;
+
+    if (o->kind == 'i' && !(parse_int(v, n, &i) && i >= 0))
+        return err_set(e, E_USAGE, ERR_api_value, "--%s wants a whole number, not \"%s\"", o->name, v);
+    if (o->kind == 'n' && !(parse_real(v, n, &r) && r >= 0 && r < 1e300))
+        return err_set(e, E_USAGE, ERR_api_value, "--%s wants a number that is not negative, not \"%s\"", o->name, v);
+    if (o->kind == 'f' && strcmp(v, "0") && strcmp(v, "1"))
+        return err_set(e, E_USAGE, ERR_api_value, "--%s is a flag; its value is 1 or 0, not \"%s\"", o->name, v);
+    if (!n)
+        return err_set(e, E_USAGE, ERR_api_value, "--%s is empty", o->name);
+    return OK;
+}
+
+Code option_set(Options *o, const char *name, const char *value, Err *e)
+{
+    const int k = option_find(name);
+    Buf b = { 0 };
+
+    if (k < 0)
+        return unknown_option(name, e);
+    if (value && check_value(&option_info[k], value, e) != OK)
+        return e->code;
+    if (value && option_info[k].kind == 'l' && o->val[k])
+        buf_printf(&b, "%s,", o->val[k]);
+    mem_free(o->val[k]);
+    o->val[k] = NULL;
+    if (value) {
+        buf_puts(&b, value);
+        o->val[k] = b.s;
+    }
+    return OK;
+}
+
+void options_free(Options *o)
+{
+    for (int k = 0; k < N_OPTIONS; k++)
+        mem_free(o->val[k]);
+    *o = (Options){ 0 };
+}
+
+Code options_check(const Options *o, const Command *cmd, Err *e)
+{
+    for (int k = 0; k < N_OPTIONS; k++)
+        if (o->val[k] && !strchr(option_info[k].commands, cmd->letter))
+            return err_set(e, E_USAGE, ERR_api_option, "%s takes no --%s", cmd->name, option_info[k].name);
+    return OK;
+}
+
+const char *opt_text(const Options *o, OptId k, const char *otherwise)
+{
+    return o->val[k] ? o->val[k] : otherwise;
+}
+
+int64_t opt_int(const Options *o, OptId k, int64_t otherwise)
+{
+    int64_t i;
+
+    return o->val[k] && parse_int(o->val[k], strlen(o->val[k]), &i) ? i : otherwise;
+}
+
+double opt_real(const Options *o, OptId k, double otherwise)
+{
+    double r;
+
+    return o->val[k] && parse_real(o->val[k], strlen(o->val[k]), &r) ? r : otherwise;
+}
+
+bool opt_flag(const Options *o, OptId k)
+{
+    return o->val[k] && !strcmp(o->val[k], "1");
+}
+
+/* ---- the manual ---- */
+
+static void help_command(Buf *b, const Command *cmd)
+{
+    buf_printf(b, "sqlgrad %s %s [options]\n  %s\n\n", cmd->name, cmd->arg, cmd->help);
+    for (int k = 0; k < N_OPTIONS; k++) {
+        const Option *o = &option_info[k];
+        char left[48];
+        if (!strchr(o->commands, cmd->letter) || k == OPT_progress || k == OPT_show_ids)
+            continue;
+        snprintf(left, sizeof left, "--%s %s", o->name, o->arg);
+        buf_printf(b, "  %-28s %s\n", left, o->help);
+    }
+}
+
+static void help_all(Buf *b)
+{
+    buf_puts(b, "sqlgrad: deep learning from plain SQL\n\n");
+    for (int k = 0; k < n_commands; k++)
+        buf_printf(b, "  sqlgrad %-8s %-15s %s\n", command_info[k].name, command_info[k].arg, command_info[k].help);
+    buf_puts(b, "\n  sqlgrad help COMMAND     its options\n"
+                "  sqlgrad --version\n"
+                "  sqlgrad --list ops|aggs|joins|errors\n\n"
+                "Exit status: 0 success, 1 the input is wrong, 2 wrong usage, 3 the environment failed,\n"
+                "130 interrupted, state saved.\n");
+}
+
+const char *help_text(const char *command)
+{
+    static char text[COUNT_OF(command_info) + 1][6000];     /* filled with the same bytes whoever comes first */
+    const Command *cmd = command ? command_find(command) : NULL;
+    Buf b = { 0 };
+
+    if (command && !cmd)
+        return NULL;
+    if (cmd)
+        help_command(&b, cmd);
+    else
+        help_all(&b);
+    char *s = text[cmd ? cmd - command_info + 1 : 0];
+    snprintf(s, sizeof text[0], "%s", b.s);
+    buf_free(&b);
+    return s;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * options.h - the one list of options: the command line, the public header's sqlgrad_set, the manual and the
+ * check of which command takes what are made from it.
+ *
+ *   X(c_name, "name", kind, "ARG", commands, "help")
+ *     kind      'f' flag, 't' text, 'l' text that adds up (comma-separated), 'n' number, 'i' integer >= 0
+ *     commands  letters of COMMANDS that take it */
+#ifndef SG_OPTIONS_H
+#define SG_OPTIONS_H
+
+#include "base/base.h"
+
+/* C(letter, name, "ARGUMENTS", "help") */
+#define COMMANDS(C)                                                                                \
+    C('r', run,     "MODEL.sql", "evaluate the model once; show or write its tables")              \
+    C('g', grad,    "MODEL.sql", "gradients of a loss with respect to tables")                     \
+    C('t', train,   "MODEL.sql", "train; parameters, state and history go to the state database")  \
+    C('v', eval,    "MODEL.sql", "evaluate in evaluation mode; shows the loss and the metrics")    \
+    C('e', emit,    "MODEL.sql", "a plain-SQL script that does the same")                          \
+    C('x', explain, "MODEL.sql", "what each stage made of the model")                              \
+    C('c', check,   "MODEL.sql", "gradients against finite differences")                           \
+    C('i', import,  "FORMAT FILE...", "data files (idx, cifar10, csv) into a table")
+
+#define OPTIONS(X)                                                                                 \
+    X(db,        "db",          't', "DB",     "rgtvexci", "the database with the data, read-only but for train and import") \
+    X(state,     "state",       't', "DB",     "rgtvexc", "where parameters and training state live (--db if not given)") \
+    X(params,    "params",      't', "DB[:RUN]", "rgtvec", "start from the parameters of another state database") \
+    X(bind,      "bind",        'l', "T=DBTABLE", "rgtvexc", "read DBTABLE of the database where the model says T") \
+    X(set,       "set",         'l', "NAME=NUMBER", "rgtvexc", "the number that :NAME stands for")  \
+    X(show,      "show",        'l', "T[,T]",  "rgv",      "tables to print")                       \
+    X(out,       "out",         't', "DB",     "rgv",      "database to write tables to instead of printing them") \
+    X(loss,      "loss",        't', "T",      "gtexc",    "the table to differentiate (the @loss table)") \
+    X(wrt,       "wrt",         'l', "T[,T]",  "gtexc",    "tables to differentiate by (all @param tables)") \
+    X(epochs,    "epochs",      'i', "N",      "te",       "train so many times over the data")      \
+    X(steps,     "steps",       'i', "N",      "te",       "train so many steps")                    \
+    X(batch,     "batch",       'i', "N",      "te",       "batch keys a step; all of them if not given") \
+    X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop or adagrad, with arguments: 'sgd(momentum=0.9)'") \
+    X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or an expression of step, epoch, steps, epochs") \
+    X(decay,     "weight-decay",'n', "X",      "tex",      "weight decay")                           \
+    X(clip,      "clip",        'n', "X",      "tex",      "scale gradients down to this global norm") \
+    X(eval_bind, "eval-bind",   'l', "T=DBTABLE", "t",     "also evaluate with DBTABLE in place of T")  \
+    X(eval_every,"eval-every",  'i', "N",      "t",        "evaluate every N epochs (steps with --steps)") \
+    X(stop,      "stop",        't', "METRIC:N", "t",      "stop when METRIC has not got better in N evaluations; -METRIC if lower is better") \
+    X(keep,      "keep",        't', "best:METRIC", "t",   "leave the parameters that had the best METRIC") \
+    X(fresh,     "fresh",       'f', "",       "t",        "start from new parameters even if there are some") \
+    X(resume,    "resume",      'f', "",       "t",        "go on with the newest run, with its options") \
+    X(ckpt_every,"checkpoint-every", 'i', "N", "t",        "save every N steps (every 30 s if not given)") \
+    X(seed,      "seed",        'i', "N",      "rgtvec",   "seed of all random numbers (0)")          \
+    X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step")                   \
+    X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite, duckdb, postgres or trino")       \
+    X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt or sql")                  \
+    X(table,     "table",       't', "T",      "i",        "table for the data")                      \
+    X(labels,    "labels",      't', "T",      "i",        "table for the labels")                    \
+    X(as,        "as",          't', "EXPR",   "i",        "what to store in place of a value, such as 'val/255.0'") \
+    X(limit,     "limit",       'i', "N",      "i",        "import at most N images or rows")         \
+    X(append,    "append",      'f', "",       "i",        "add to an existing table")                \
+    X(replace,   "replace",     'f', "",       "i",        "replace an existing table")               \
+    X(engine,    "engine",      't', "NAME",   "rgtvc",    "native, or sql inside the database")      \
+    X(precision, "precision",   't', "P",      "rgtv",     "f32 or f64 (f32)")                        \
+    X(threads,   "threads",     'i', "N",      "rgtvc",    "threads of the native engine (all cores)") \
+    X(memory,    "memory",      'i', "MB",     "rgtvc",    "what the engine may plan for (three quarters of the machine's)") \
+    X(chunk,     "chunk",       'i', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
+    X(json,      "json",        'f', "",       "rgtvci",   "one JSON object a line")                  \
+    X(quiet,     "quiet",       'f', "",       "rgtvexci", "no notes, no progress")                   \
+    X(no_pass,   "no-pass",     'l', "NAME",   "rgtvexc",  "leave a pass out (for finding bugs)")     \
+    X(verify,    "verify",      'f', "",       "rgtvexc",  "check the program after every pass")      \
+    X(progress,  "progress",    'f', "",       "t",        "send progress lines (set on a terminal)") \
+    X(show_ids,  "show-ids",    'f', "",       "rgtvexci", "put the id after each error and note")
+
+typedef enum OptId {
+#define X(c, name, kind, arg, commands, help) OPT_##c,
+    OPTIONS(X)
+#undef X
+} OptId;
+
+enum { N_OPTIONS = 0
+#define X(c, name, kind, arg, commands, help) + 1
+    OPTIONS(X)
+#undef X
+};
+
+typedef struct Option { const char *name; char kind; const char *arg, *commands, *help; } Option;
+extern const Option option_info[N_OPTIONS];
+
+typedef struct Command { char letter; const char *name, *arg, *help; } Command;
+extern const Command command_info[];
+extern const int n_commands;
+
+/* Values as set, NULL where not; texts from mem_alloc. */
+typedef struct Options { char *val[N_OPTIONS]; } Options;
+
+int  option_find(const char *name);                 /* -1: none */
+const Command *command_find(const char *name);      /* NULL: none */
+Code option_set(Options *o, const char *name, const char *value, Err *e);
+void options_free(Options *o);
+/* E_USAGE if an option is set that the command does not take. */
+Code options_check(const Options *o, const Command *cmd, Err *e);
+const char *opt_text(const Options *o, OptId k, const char *otherwise);
+int64_t opt_int(const Options *o, OptId k, int64_t otherwise);
+double  opt_real(const Options *o, OptId k, double otherwise);
+bool    opt_flag(const Options *o, OptId k);
+const char *help_text(const char *command);
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * script.c - whole scripts: forward, gradients, one training step, as plain SQL that an engine's shell runs
+ * alone.  A step script is a function of tables only; it is one transaction, and changes the database only if
+ * every block was computed and every new value is finite: a failed check rolls all back, temporary tables
+ * included, so that what follows cannot run either. */
+#include "emit/emit.h"
+
+#include <string.h>
+
+typedef struct Script {
+    Buf *out; const Prog *p; const EmitOpts *o; const Dialect *d;
+    Arena a;
+    bool *need, *first;         /* by block id; first: @once blocks over all rows, and what they need */
+    Block **show; int n_show;
+} Script;
+
+static void put_comment(Script *s, const char *before, const char *name, const char *after)
+{
+    buf_puts(s->out, before);
+    print_comment(s->out, name);
+    buf_puts(s->out, after);
+}
+
+/* ---- what is computed ---- */
+
+static void show_block(Script *s, Block *b)
+{
+    for (int k = 0; k < s->n_show; k++)
+        if (s->show[k] == b)
+            return;
+    VEC_PUSH(&s->a, s->show, s->n_show, b);
+}
+
+static void show_marked(Script *s)
+{
+    for (int k = 0; k < s->p->n_blocks; k++)
+        if (s->p->block[k]->is_loss || s->p->block[k]->is_metric)
+            show_block(s, s->p->block[k]);
+    for (int k = s->p->n_blocks - 1; k >= 0 && !s->n_show; k--)
+        if (s->p->block[k]->user && s->p->block[k]->kind != BLK_base)
+            show_block(s, s->p->block[k]);
+}
+
+static void choose_shown(Script *s)
+{
+    const Prog *p = s->p;
+
+    for (int k = 0; k < s->o->n_show; k++)
+        show_block(s, s->o->show[k]);
+    if (!s->n_show && s->o->what == EMIT_forward)
+        show_marked(s);
+    if (s->o->what != EMIT_forward) {
+        for (int k = 0; k < p->n_obj && !s->n_show; k++)
+            show_block(s, p->obj[k].loss);
+        for (int k = 0; k < p->n_blocks && !s->n_show; k++)
+            if (p->block[k]->is_loss)
+                show_block(s, p->block[k]);
+    }
+    for (int k = 0; k < p->n_grads && s->o->what == EMIT_grad; k++)
+        show_block(s, p->grad[k].grad);
+}
+
+static void choose_needed(Script *s)
+{
+    const Prog *p = s->p;
+    Block **whole = ARENA_ARRAY(&s->a, Block *, p->n_blocks + 1);
+    int n_whole = 0;
+
+    s->need = ARENA_ARRAY(&s->a, bool, p->n_blocks + 1);
+    s->first = ARENA_ARRAY(&s->a, bool, p->n_blocks + 1);
+    emit_needed(p, s->show, s->n_show, s->need);
+    for (int k = 0; k < p->n_assigns && s->o->what == EMIT_step; k++) {
+        emit_needed(p, &p->assign[k].from, 1, s->need);
+        s->need[p->assign[k].target->id] = true;
+    }
+    for (int k = 0; k < p->n_blocks; k++)
+        if (s->need[k] && emit_is_whole(p->block[k]))
+            whole[n_whole++] = p->block[k];
+    if (s->o->batch)
+        emit_needed(p, whole, n_whole, s->first);
+}
+
+/* ---- parts ---- */
+
+static void put_header(Script *s)
+{
+    static const char *const what[] = { "the forward pass", "the loss and its gradients", "one training step" };
+
+    buf_printf(s->out, "-- sqlgrad: %s", what[s->o->what]);
+    put_comment(s, " of ", s->p->path ? s->p->path : "a model", "\n");
+    buf_printf(s->out, "-- For %s.  ", s->d->name);
+    buf_puts(s->out, s->o->what == EMIT_step ? "Changes parameters, optimizer state and sqlgrad_step.\n"
+                                             : "Makes temporary tables only.\n");
+    if (s->o->batch)
+        buf_puts(s->out, "-- Reads the keys of the batch from sqlgrad_batch.\n");
+    buf_puts(s->out, "BEGIN;\n");
+}
+
+static void put_names(Script *s, const Block *b, const int *col, int n)
+{
+    for (int k = 0; k < n; k++) {
+        buf_puts(s->out, k ? ", " : "");
+        buf_ident(s->out, b->col[col[k]].name);
+    }
+}
+
+/* A table of the driver that does not exist yet, or is empty, begins with the rows of `from`. */
+static void put_start(Script *s, const Assign *a)
+{
+    const Block *t = a->target;
+
+    put_comment(s, "\n-- ", t->name, ", if it is missing\nCREATE TABLE IF NOT EXISTS main.");
+    buf_ident(s->out, t->name);
+    for (int c = 0; c < t->n_cols; c++) {
+        buf_puts(s->out, c ? ", " : " (");
+        buf_ident(s->out, t->col[c].name);
+        buf_printf(s->out, " %s", t->col[c].type == T_REAL ? s->d->real : t->col[c].type == T_TEXT ? s->d->text : s->d->integer);
+    }
+    if (t->n_id) {
+        buf_puts(s->out, ", PRIMARY KEY (");
+        put_names(s, t, t->id_col, t->n_id);
+        buf_putc(s->out, ')');
+    }
+    buf_puts(s->out, ");\nINSERT INTO main.");
+    buf_ident(s->out, t->name);
+    buf_puts(s->out, " (");
+    put_names(s, t, a->to_col, a->n_cols);
+    buf_puts(s->out, ")\nSELECT ");
+    put_names(s, a->from, a->from_col, a->n_cols);
+    buf_puts(s->out, " FROM (\n");
+    print_select(s->out, a->from, s->d, "  ");
+    buf_puts(s->out, ")\nWHERE NOT EXISTS (SELECT 1 FROM main.");
+    buf_ident(s->out, t->name);
+    buf_puts(s->out, ");\n");
+}
+
+static void put_block(Script *s, const Block *b, bool batch)
+{
+    Buf text = { 0 };
+
+    if (b->kind == BLK_base) {
+        emit_base(&text, s->p, b, batch, s->d);
+        put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
+    } else {
+        emit_block(&text, s->p, b, s->d);
+        put_comment(s, "\n-- ", b->name, "");
+        if (b->grad_of >= 0 && b->grad_of < s->p->n_blocks)
+            put_comment(s, ": gradient of ", s->p->block[b->grad_of]->name, "");
+        buf_putc(s->out, '\n');
+    }
+    buf_add(s->out, text.s ? text.s : "", text.n);
+    buf_free(&text);
+}
+
+/* First what @once sees, over all rows; then everything else, over the batch. */
+static void put_blocks(Script *s)
+{
+    const Prog *p = s->p;
+
+    for (int k = 0; k < p->n_blocks; k++)
+        if (s->first[k])
+            put_block(s, p->block[k], false);
+    for (int k = 0; k < p->n_blocks; k++)
+        if (s->need[k] && !(s->first[k] && (!p->block[k]->batched || emit_is_whole(p->block[k]))))
+            put_block(s, p->block[k], s->o->batch);
+}
+
+static void put_result(Script *s, const Block *b)
+{
+    int n = 0;
+
+    put_comment(s, "\n-- result: ", b->name, "\nSELECT ");
+    for (int c = 0; c < b->n_cols; c++)
+        if (!b->col[c].hidden) {
+            buf_puts(s->out, n++ ? ", " : "");
+            buf_ident(s->out, b->col[c].name);
+        }
+    buf_puts(s->out, b->kind == BLK_base ? " FROM " : " FROM temp.");
+    buf_ident(s->out, b->name);
+    n = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int c = 0; c < b->n_cols; c++)
+            if (!b->col[c].hidden && (b->col[c].type == T_REAL) == pass) {
+                buf_puts(s->out, n++ ? ", " : " ORDER BY ");
+                buf_ident(s->out, b->col[c].name);
+            }
+    buf_puts(s->out, ";\n");
+}
+
+/* ---- the end of a step ---- */
+
+static void put_check(Script *s, const char *promise, const char *name)
+{
+    Buf text = { 0 };
+
+    buf_puts(&text, promise);
+    buf_puts(&text, name);
+    buf_puts(s->out, "CREATE TEMP TABLE \"_sg_check\" (\"ok\" INTEGER CONSTRAINT ");
+    buf_ident(s->out, text.s);
+    buf_puts(s->out, " CHECK (\"ok\"));\nINSERT OR ROLLBACK INTO temp.\"_sg_check\"\nSELECT ");
+    buf_free(&text);
+}
+
+static void put_finite_check(Script *s, const Assign *a)
+{
+    int n = 0;
+
+    put_check(s, "no NULL and no infinity in the new ", a->target->name);
+    buf_puts(s->out, "COUNT(*) = 0 FROM temp.");
+    buf_ident(s->out, a->from->name);
+    for (int k = 0; k < a->n_cols; k++) {
+        const Col *c = &a->from->col[a->from_col[k]];
+        if (c->type != T_REAL)
+            continue;
+        buf_puts(s->out, n++ ? " OR " : " WHERE ");
+        buf_ident(s->out, c->name);
+        buf_puts(s->out, " IS NULL OR ABS(");
+        buf_ident(s->out, c->name);
+        buf_puts(s->out, ") > 1.7976931348623157e308");
+    }
+    buf_puts(s->out, n ? ";\nDROP TABLE temp.\"_sg_check\";\n" : " WHERE FALSE;\nDROP TABLE temp.\"_sg_check\";\n");
+}
+
+static void put_computed_check(Script *s)
+{
+    int n = 0;
+
+    put_check(s, "every block was computed", "");
+    buf_puts(s->out, "COUNT(*) = ");
+    for (int k = 0; k < s->p->n_blocks; k++)
+        n += s->need[k] && s->p->block[k]->kind != BLK_base;
+    buf_printf(s->out, "%d FROM sqlite_temp_master WHERE type = 'table' AND name IN (", n);
+    n = 0;
+    for (int k = 0; k < s->p->n_blocks; k++)
+        if (s->need[k] && s->p->block[k]->kind != BLK_base) {
+            buf_puts(s->out, n++ ? ", " : "");
+            buf_text(s->out, s->p->block[k]->name);
+        }
+    buf_puts(s->out, ");\nDROP TABLE temp.\"_sg_check\";\n");
+}
+
+static void put_step_end(Script *s)
+{
+    buf_puts(s->out, "\n-- nothing is changed unless all went well\nDROP TABLE IF EXISTS temp.\"_sg_check\";\n");
+    put_computed_check(s);
+    for (int k = 0; k < s->p->n_assigns; k++)
+        put_finite_check(s, &s->p->assign[k]);
+    buf_puts(s->out, "\n-- new values\n");
+    emit_assigns(s->out, s->p, "main", s->d);
+}
+
+void emit_script(Buf *out, const Prog *p, const EmitOpts *o, const Dialect *d)
+{
+    Script s = { .out = out, .p = p, .o = o, .d = d };
+
+    choose_shown(&s);
+    choose_needed(&s);
+    put_header(&s);
+    for (int k = 0; k < p->n_starts && o->what == EMIT_step; k++)
+        put_start(&s, &p->start[k]);
+    put_blocks(&s);
+    for (int k = 0; k < s.n_show; k++)
+        put_result(&s, s.show[k]);
+    if (o->what == EMIT_step)
+        put_step_end(&s);
+    buf_puts(out, "COMMIT;\n");
+    arena_free(&s.a);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native.h - what the files of the native engine share.
+ *
+ * A relation is a set of rows × lanes.  Keys are settled once: static int64 arrays, a row each.  Values
+ * are flat arrays of R × L numbers, lane innermost.  Which rows exist may depend on values: then the rows
+ * are a static superset and `pres` says which are there.  What is absent or NULL holds 0, so that sums of
+ * products need no masks where all numbers are finite.
+ *
+ *   native.c          the interface: open, bind, batch, run, assign, fetch
+ *   native_base.c     base tables, batches
+ *   native_lay.c      layouts: lanes, re-laning, expanded keys
+ *   native_sort.c     ranks, stable orders, hash tables of keys
+ *   native_settle.c   symbolic phase: lane choice, output rows, groups
+ *   native_join.c     symbolic phase: one block's join as a tuple list
+ *   native_tape.c     expressions to register programs, and their interpreter
+ *   native_ints.c     kernels on integers, truth values and texts
+ *   native_kernels.c  kernels on numbers, for float and double, for several kinds of CPU
+ *   native_compute.c  numeric phase: rows, sums, picks
+ *   native_pool.c     threads */
+#ifndef SG_NATIVE_H
+#define SG_NATIVE_H
+
+#include "exec/engine.h"
+
+/* A key is an int64: an INTEGER itself, the code of a TEXT, a REAL as ordered bits. */
+#define KEY_NULL INT64_MIN
+#define KEY_BAD  (INT64_MIN + 1)        /* integer overflow; an error once it is stored or compared */
+#define ROW_NONE UINT32_MAX             /* no row: an unmatched LEFT source */
+#define MAX_SRC  64
+#define CHUNK    ((size_t)1024)         /* elements a register holds */
+
+typedef struct Native Native;
+typedef struct Rel Rel;
+
+/* ---- memory: every large array is counted against the limit ---- */
+
+typedef struct Arr { void *p; size_t cap; } Arr;
+/* At least nbytes; contents are lost when it grows (arr_need) or kept (arr_keep).  False: error set. */
+bool arr_need(Native *n, Arr *a, size_t nbytes);
+bool arr_keep(Native *n, Arr *a, size_t used, size_t nbytes);
+void arr_drop(Native *n, Arr *a);
+/* Set the error of the running call; false. */
+bool native_fail(Native *n, Code code, const char *id, const char *fmt, ...) PRINTF(4, 5);
+bool native_stopped(Native *n);
+
+/* ---- texts ---- */
+
+/* Codes are handed out in order of arrival; their byte order is `rank`, made again when texts came. */
+typedef struct Dict { Arena arena; Map map; uint32_t *rank; int n_ranked; size_t rank_cap; } Dict;
+int64_t dict_code(Dict *d, const char *s);
+const char *dict_text(const Dict *d, int64_t code);
+const uint32_t *dict_ranks(Dict *d);
+
+/* ---- layouts ---- */
+
+typedef enum ColKind {
+    CK_row,             /* key[r] */
+    CK_lane,            /* lane_key[l] */
+    CK_dyn,             /* INT or TEXT computed from values: key[r * L + l] */
+    CK_val              /* val[r * L + l]; `known`: also key[r], its ordered bits, the same in all lanes */
+} ColKind;
+
+typedef struct LCol {
+    ColKind kind;
+    Type type;
+    bool known;
+    bool nulls;                 /* the column may hold NULL: `null` is in use (CK_val) */
+    bool any_null, finite;      /* what the last computation left, absent rows aside */
+    int64_t *key;
+    void *val;
+    uint8_t *null;
+    Arr key_mem, val_mem, null_mem;
+    Arr xkey; uint64_t xkey_ver;        /* codes at flat positions, made when a reader asks */
+    size_t n_distinct; uint64_t distinct_ver;
+} LCol;
+
+typedef struct Lay {
+    size_t R, L;
+    int lane;                   /* first lane column, -1: one lane without a key */
+    int64_t *lane_key; Arr lane_mem;
+    LCol *col; int n_cols;
+    bool masked;                /* pres is in use */
+    bool all_here;              /* masked, but nothing is absent at present */
+    uint8_t *pres; Arr pres_mem;
+    uint64_t rows_ver;          /* R, kinds, static keys */
+    uint64_t lane_ver;          /* L, lane_key */
+    uint64_t val_ver;           /* everything else */
+    /* a view of another layout with another lane */
+    bool is_view, ok;
+    bool same_order;            /* flat positions are those of the original: arrays are shared */
+    uint32_t *perm; Arr perm_mem;       /* flat position here -> there */
+    uint64_t of_rows, of_lane, of_val;
+} Lay;
+
+size_t lay_size(const Lay *y);
+Code lay_init(Native *n, Lay *y, const Block *b);
+void lay_free(Native *n, Lay *y);
+/* The layout of r whose lane is column col, or NULL: its rows are no product (*err: out of memory). */
+Lay *lay_with_lane(Native *n, Rel *r, int col, bool *err);
+/* Does the relation's support have the form rest × col, cheaply denied?  Number of lanes, or 0. */
+bool lay_values(Native *n, Rel *r, Lay *y);             /* bring a view's values up to date */
+/* Codes of column c at flat positions; values are read as they are now. */
+const int64_t *lay_codes(Native *n, Lay *y, int c);
+size_t lay_distinct(Native *n, Lay *y, int c);          /* of a CK_row column, over R rows; 0: unknown */
+bool lay_same_lanes(const Lay *x, const Lay *y);
+bool lay_set_lanes(Native *n, Lay *y, const int64_t *key, size_t L);
+/* Keep rows_ver if R and all static keys equal those saved; else a new version. */
+void lay_stamp(Native *n, Lay *y, const Lay *before);
+
+int64_t real_code(double x);
+double code_real(int64_t k);
+double val_get(const Native *n, const void *v, size_t i);
+void val_set(const Native *n, void *v, size_t i, double x);
+
+/* ---- sorting and hashing of codes ---- */
+
+/* rank[i] of key[i] among the distinct keys, in key order (NULL first, texts by bytes). */
+bool rank_codes(Native *n, const int64_t *key, size_t count, Type type, uint32_t *rank, size_t *n_distinct);
+/* Stable order of rows by rank columns, the first the most significant: perm[0 … count). */
+bool order_rows(Native *n, size_t count, int n_cols, uint32_t *const *rank, const size_t *n_ranks, uint32_t *perm);
+
+/* Rows grouped by equal keys (n_keys columns of `count` codes); groups in order of first row. */
+typedef struct KeyTable {
+    int n_keys; const int64_t **key;
+    size_t count, n_groups;
+    uint32_t *slot; size_t mask;
+    uint32_t *first, *gid;      /* first row of a group; group of a row, ROW_NONE: left out */
+    uint32_t *ptr, *row;        /* rows of group g: row[ptr[g] … ptr[g + 1]) */
+    Arr mem[5];
+} KeyTable;
+/* skip[k]: rows with NULL in key k are left out. */
+bool keys_build(Native *n, KeyTable *t, int n_keys, const int64_t **key, const bool *skip, size_t count);
+bool keys_lists(Native *n, KeyTable *t);                /* ptr, row */
+uint32_t keys_find(const KeyTable *t, const int64_t *code);
+void keys_free(Native *n, KeyTable *t);
+
+/* ---- expressions as register programs ---- */
+
+typedef enum RegType { RT_real, RT_int, RT_bool } RegType;      /* bool: 0 false, 1 NULL, 2 true */
+typedef enum RegShape { SH_const, SH_tuple, SH_full } RegShape; /* one value; one a tuple; one a tuple and lane */
+
+typedef struct Reg { RegType type; RegShape shape; bool nulls; int slot; } Reg;
+
+typedef enum InsKind {
+    IN_load, IN_pres, IN_lit, IN_null, IN_spread, IN_guard, IN_real, IN_int, IN_cmp, IN_cmp_int, IN_cmp_text,
+    IN_and, IN_or, IN_not, IN_same, IN_is_null, IN_sel, IN_coalesce, IN_nullif, IN_to_real, IN_to_int, IN_text_op,
+    IN_bool_to_int, IN_int_to_bool
+} InsKind;
+
+typedef struct Ins { InsKind kind; Op op; Type type; int dst, a, b, c; int src, col; double r; int64_t i; } Ins;
+
+/* How a block reads a source. */
+typedef struct Input {
+    Rel *rel; Lay *lay;
+    bool laned;                 /* lanes run along; else flat positions are rows */
+    bool left, weak;            /* LEFT; weak: a match may be absent by values */
+    const uint32_t *idx;        /* row of each tuple; NULL: tuple number + base, or always 0 */
+    bool always0;
+    size_t base;
+    const int64_t *override_key;        /* while joining */
+    Arr idx_mem;
+} Input;
+
+typedef struct Tape {
+    Arena arena;
+    const Block *b;
+    Input *in;
+    bool laned;
+    Ins *ins; int n_ins;
+    Reg *reg; int n_regs, n_slots;
+    const Expr **memo_e; int *memo_r; int n_memo;
+    int *match;                 /* per source: register of a weak source's match, -1 */
+    bool serial;                /* makes texts: one thread */
+} Tape;
+
+void tape_init(Tape *t, const Block *b, Input *in, bool laned);
+void tape_free(Tape *t);
+int  tape_expr(Native *n, Tape *t, const Expr *e);
+int  tape_as(Tape *t, int r, RegType type);
+int  tape_full(Tape *t, int r);                         /* spread to tuples × lanes */
+/* A register true where the tuple is there: presences of inner sources and the given conditions; -1: always. */
+int  tape_mask(Native *n, Tape *t, Expr *const *soft, int n_soft);
+int  tape_match(Native *n, Tape *t, int src, Expr *const *soft, int n_soft);
+bool tape_ready(Native *n, Tape *t);                    /* expanded keys and view values are there */
+
+/* Registers of one thread. */
+typedef struct Frame {
+    Native *n; const Tape *t;
+    void **data; uint8_t **null;        /* by register */
+    void **home; uint8_t **home_null;
+    bool bad;                           /* an integer overflowed */
+    Arr mem, mem2;
+} Frame;
+bool frame_open(Native *n, Frame *f, const Tape *t);
+void frame_close(Frame *f);
+/* Tuples t0 … t0 + nt, lanes l0 … l0 + nl; (nl == all lanes or nt == 1). */
+void frame_run(Frame *f, size_t t0, size_t nt, size_t l0, size_t nl, size_t L);
+/* Register r as codes, n of them. */
+void frame_codes(Frame *f, int r, size_t count, int64_t *out);
+
+/* ---- kernels ---- */
+
+enum { N_OPS = 0
+#define O(name, nargs, kind, grad, sql) + 1
+    OPS(O)
+#undef O
+};
+
+typedef void RealFn(void *d, const void *a, const void *b, size_t n);
+
+/* One set for float and one for double, for the CPU at hand. */
+typedef struct Kern {
+    RealFn *real[N_OPS];                        /* arithmetic; b ignored by unary ones */
+    RealFn *cmp[N_OPS];                         /* d: truth values */
+    void (*sel)(void *d, const uint8_t *c, const void *x, const void *y, size_t n);
+    void (*pick_null)(void *d, const uint8_t *null, const void *x, const void *y, size_t n);   /* null ? y : x */
+    void (*fill)(void *d, double x, size_t n);
+    void (*spread)(void *d, const void *a, size_t nt, size_t nl);
+    void (*gather)(void *d, uint8_t *null, const void *a, const uint8_t *anull, const uint32_t *ix, size_t n);
+    void (*gather_lanes)(void *d, uint8_t *null, const void *a, const uint8_t *anull, const uint32_t *ix, size_t nt,
+                         size_t L, size_t l0, size_t nl);
+    void (*from_int)(void *d, uint8_t *null, const int64_t *a, size_t n);
+    void (*to_int)(int64_t *d, const void *a, const uint8_t *null, size_t n);
+    void (*codes)(int64_t *d, const void *a, const uint8_t *null, size_t n);
+    void (*from_codes)(void *d, uint8_t *null, int64_t code, size_t n);
+    /* d = x where mask is true (NULL mask: everywhere) and x not NULL, else 0; dnull where x is NULL and there */
+    void (*store)(void *d, uint8_t *dnull, const void *x, const uint8_t *xnull, const uint8_t *mask, size_t n);
+    /* acc over lanes: sum, max, min of x where valid (valid NULL: everywhere); seen[l] set where valid */
+    void (*acc)(Agg agg, void *acc, uint8_t *unset, const void *x, const uint8_t *skip, size_t n);
+    /* the same over n elements into one double */
+    void (*fold)(Agg agg, double *acc, bool *unset, const void *x, const uint8_t *skip, size_t n);
+    bool (*finite)(const void *a, size_t n);
+    /* out[r] = sum over t in [ptr[r], ptr[r+1]) of a * b, by how a and b have lanes */
+    void (*lanes_x_scalar)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
+                           const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+    void (*lanes_x_lanes)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
+                          const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+    void (*dot_scalar)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
+                       const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+    void (*dot_lanes)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
+                      const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+    void (*dot)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
+                const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+    /* best so far by x: where x beats best (desc: greater), best = x and at = t */
+    void (*beat)(void *best, uint32_t *at, const void *x, const uint8_t *skip, bool desc, uint32_t t, size_t n);
+} Kern;
+
+const Kern *kern_for(bool f64);
+
+void ints_op(Op op, int64_t *d, const int64_t *a, const int64_t *b, size_t n);
+void ints_compare(Op op, uint8_t *d, const int64_t *a, const int64_t *b, size_t n, bool *bad);
+void texts_compare(const Dict *dict, Op op, uint8_t *d, const int64_t *a, const int64_t *b, size_t n);
+void texts_extreme(const Dict *dict, bool max, int64_t *d, const int64_t *a, const int64_t *b, size_t n);
+int64_t text_to_int(const char *s);
+double text_to_real(const char *s);
+
+/* ---- plans ---- */
+
+typedef struct OutCol {
+    bool settled;               /* key, lane or known value: nothing to compute */
+    int reg;                    /* register of the column or of the aggregate's argument, -1: none */
+    bool fast;                  /* SUM of a product of two loads: fa × fb, of sources; fb NULL: times 1 */
+    const Expr *fa, *fb;
+} OutCol;
+
+/* One list of tuples and the program over it.  A union has one a part. */
+typedef struct Leg {
+    Input *in; int n_in;
+    size_t n;                   /* tuples */
+    size_t first;               /* output row of tuple 0: row blocks, unions */
+    uint32_t *ptr; Arr ptr_mem; /* reduce: tuples of output row r; pick: of group r */
+    size_t n_groups;
+    Tape tape; bool tape_made;
+    OutCol *out;
+    int mask;                   /* register, -1: all tuples are there */
+    int *order;                 /* pick: registers */
+    Expr **soft; int n_soft;    /* conditions left to the numeric phase */
+} Leg;
+
+typedef struct SrcSeen { uint64_t rows, lane, val; Lay *lay; } SrcSeen;
+
+typedef struct Plan {
+    bool settled, hard;         /* hard: built from present values, anew when they change */
+    bool reads_values;          /* the list depends on values of sources */
+    bool laned, carried;        /* lanes run through; the output keeps them */
+    int *lane_col;              /* per source, -1: read expanded */
+    int out_lane;
+    Leg *leg; int n_legs;
+    SrcSeen *seen;
+    uint64_t seen_lane_len;
+    bool computed;
+} Plan;
+
+struct Rel {
+    const Block *b;
+    int id;
+    int *src_rel;               /* Native.rel index of each source */
+    Lay lay;
+    Lay **view;                 /* by column */
+    Lifetime life;
+    bool *batch_col;            /* the column carries a batch key */
+    bool once_done;
+    bool needed;
+    /* base */
+    struct Base *base;
+    Plan plan;
+    /* derived: flags of the last computation */
+    bool nonfinite, evaluated;
+    /* assign */
+};
+
+typedef struct Pool Pool;
+
+struct Native {
+    Engine engine;
+    const Prog *p;
+    EngineOpts o;
+    const Kern *k;
+    size_t esz;                 /* bytes of a value */
+    Arena arena;
+    Rel *rel; int n_rels;
+    Dict dict;
+    size_t used, limit;
+    uint64_t clock;             /* versions */
+    Pool *pool; int n_threads;
+    Err *err;
+    const Block *at;            /* being worked on, for messages */
+    bool restricted;            /* a batch is set */
+    Table batch_keys; bool have_batch;
+    uint64_t batch_ver;
+    Arr match_mem;
+    struct AssignMap *assign_map;
+};
+
+/* base */
+bool base_open(Native *n, Rel *r);
+void base_free(Native *n, Rel *r);
+bool base_bind(Native *n, Rel *r, const Table *t);
+bool base_load(Native *n, Rel *r, bool whole);          /* gather rows and values if something changed */
+
+/* settle, compute */
+bool plan_settle(Native *n, Rel *r);
+bool plan_fresh_lists(Native *n, Rel *r, bool *stale);
+bool plan_compute(Native *n, Rel *r);
+void plan_free(Native *n, Rel *r);
+
+/* join */
+typedef enum JoinResult { JOINED, JOIN_error, JOIN_needs_values } JoinResult;
+/* Tuples of all sources in `leg->in` under the block's conditions; leftover conditions in leg->soft. */
+JoinResult join_tuples(Native *n, Rel *r, Leg *leg, bool hard);
+bool known_expr(const Rel *r, const Input *in, const Expr *e, bool hard);
+Input *input_of(Leg *leg, int src);
+/* Codes of e over the tuples of the list, into out[leg->n]. */
+bool settle_codes(Native *n, Rel *r, Leg *leg, const Expr *e, int64_t *out);
+
+/* pool: fn(arg, part) for every part; parts are handed out in any order */
+Pool *pool_open(int n_threads);
+void pool_close(Pool *p);
+void pool_run(Pool *p, int n_parts, void (*fn)(void *arg, int part), void *arg);
+#endif

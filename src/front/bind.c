@@ -1,0 +1,881 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bind.c - the statements of a file, in order, to the blocks of a program.  Tables are found by name:
+ * what the file defines in the mode being bound, else what the database has.  Base blocks are made before
+ * the query that reads them, because sources are earlier blocks.  Every statement is bound under a guard
+ * of its own, so that one error hides nothing in the others; what reads a failed table stays silent. */
+#include "front/bind.h"
+#include "front/pg.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+typedef enum DefState { DEF_waiting, DEF_done, DEF_failed } DefState;
+
+/* A table the file defines or declares, or a base table that was asked for. */
+typedef struct Def {
+    Stmt *st;                       /* NULL: a base table known by the database only */
+    const char *name;
+    bool dropped;                   /* belongs to the other mode */
+    bool needed;                    /* a target needs it */
+    DefState state;
+    Block *block;
+    bool missing;                   /* declared, but the database has no such table */
+} Def;
+
+struct Defs {
+    Def *def; int n;
+    Map by_name;                    /* lower case, to 1 + the first of its definitions that is not dropped */
+    int *of_stmt;                   /* statement to definition, -1: none */
+};
+
+/* ---- positions and spellings ---- */
+
+static const SrcFile *bound_file(const Binder *b)
+{
+    return &b->c->file[b->scan->file];
+}
+
+static size_t offset_of(const Binder *b, int location)
+{
+    const int64_t off = (int64_t)b->stmt->at.off + location;
+
+    return off < 0 ? 0 : (size_t)off < bound_file(b)->len ? (size_t)off : bound_file(b)->len;
+}
+
+Span bind_span(const Binder *b, int location, int len)
+{
+    const SrcFile *f = bound_file(b);
+
+    if (location < 0) {
+        const int64_t off = b->stmt->at.off < 0 ? 0 : b->stmt->at.off;
+        const int64_t end = (int64_t)b->stmt->at.off + b->stmt->at.len;
+        return (Span){ (int)off, end > off ? (int)(end - off) : 0, b->scan->file };
+    }
+    const size_t off = offset_of(b, location);
+    if (len > 0)
+        return (Span){ (int)off, (size_t)len < f->len - off ? len : (int)(f->len - off), b->scan->file };
+    const Tok t = lex(f->text, f->len, off);
+    return (Span){ (int)t.off, t.kind == TOK_open ? 1 : (int)t.len, b->scan->file };
+}
+
+const char *bind_spelling(const Binder *b, int location, const char *folded)
+{
+    const SrcFile *f = bound_file(b);
+    Tok t = lex_solid(f->text, f->len, offset_of(b, location < 0 ? 0 : location));
+
+    while (t.kind == TOK_word || t.kind == TOK_quoted) {        /* a.b.c: the part that is meant */
+        const char *name = lex_name(&b->c->arena, f->text, t);
+        if (t.kind == TOK_quoted ? !strcmp(name, folded) : ascii_ieq(name, folded))
+            return name;
+        t = lex_solid(f->text, f->len, t.off + t.len);
+        if (t.kind == TOK_punct && f->text[t.off] == '.')
+            t = lex_solid(f->text, f->len, t.off + t.len);
+    }
+    return folded;
+}
+
+const char *bind_bad_name(const Binder *b, const char *name)
+{
+    if (b->scan->canonical || strlen(name) < strlen(GEN_PREFIX))
+        return NULL;
+    char head[sizeof GEN_PREFIX] = { 0 };
+    memcpy(head, name, strlen(GEN_PREFIX));
+    return ascii_ieq(head, GEN_PREFIX) ? "names that begin with " GEN_PREFIX " are reserved" : NULL;
+}
+
+/* ---- numbers with names ---- */
+
+bool bind_number(const Binder *b, const char *name, double *val, bool *real)
+{
+    bool found = false;
+
+    *real = false;
+    for (int i = 0; i < b->scan->n_sets; i++)
+        if (ascii_ieq(b->scan->set_name[i], name)) {
+            *val = b->scan->set_val[i];
+            *real = b->scan->set_real[i];
+            found = true;
+        }
+    for (int i = 0; b->o && i < b->o->n_sets; i++)
+        if (ascii_ieq(b->o->set_name[i], name)) {
+            *val = b->o->set_val[i];
+            found = true;
+        }
+    *real |= found && (*val != floor(*val) || fabs(*val) > 9007199254740992.0);
+    return found && isfinite(*val);
+}
+
+Expr *bind_param_ref(Binder *b, int location)
+{
+    const Span at = bind_span(b, location, 0);
+    const char *text = bound_file(b)->text + at.off;
+    double val;
+    bool real;
+
+    if (at.len < 2 || *text != ':')
+        diag_fail(b->c, ERR_bind_var, at, "named numbers are written :name");
+    const char *name = arena_strndup(&b->c->arena, text + 1, (size_t)at.len - 1);
+    if (!bind_number(b, name, &val, &real)) {
+        const char *near = nearest_name(name, b->scan->set_name, b->scan->n_sets);
+        if (near)
+            diag_fail(b->c, ERR_bind_var, at, ":%s has no number; did you mean :%s?", name, near);
+        diag_fail(b->c, ERR_bind_var, at, ":%s has no number; say -- @set %s = … or --set %s=…", name, name, name);
+    }
+    Expr *e = real ? ex_real(&b->c->arena, val) : ex_int(&b->c->arena, (int64_t)val);
+    e->at = at;
+    return e;
+}
+
+/* A --set that neither an @set nor a :name of the file knows is a slip of the pen. */
+static void check_sets(Binder *b)
+{
+    const Scan *s = b->scan;
+
+    for (int i = 0; b->o && i < b->o->n_sets; i++) {
+        const char *name = b->o->set_name[i];
+        bool known = false;
+        for (int j = 0; j < s->n_sets; j++)
+            known |= ascii_ieq(s->set_name[j], name);
+        for (int j = 0; j < s->n_vars; j++)
+            known |= ascii_ieq(s->var[j], name);
+        const char *near = nearest_name(name, s->set_name, s->n_sets);
+        if (!known)
+            diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: the model has no :%s%s%s", name, name,
+                       near ? "; did you mean " : "", near ? near : "");
+        else if (!isfinite(b->o->set_val[i]))
+            diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: not a finite number", name);
+    }
+}
+
+/* ---- definitions by name ---- */
+
+void bind_give_up(Binder *b)
+{
+    b->c->code = E_INPUT;
+    longjmp(b->c->guard ? *b->c->guard : b->c->fail, 1);
+}
+
+static Def *def_find(const Binder *b, const char *name)
+{
+    char *key = arena_strdup(&b->c->arena, name);
+
+    for (char *p = key; *p; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+    const int *at = map_get(&b->defs->by_name, key, strlen(key));
+    return at && *at ? &b->defs->def[*at - 1] : NULL;
+}
+
+static Def *def_add(Binder *b, Def d)
+{
+    Defs *k = b->defs;
+    char *key = arena_strdup(&b->c->arena, d.name);
+
+    for (char *p = key; *p; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+    VEC_PUSH(&b->c->arena, k->def, k->n, d);
+    int *at = map_put(&k->by_name, key, strlen(key), k->n);
+    if (k->def[*at - 1].dropped)
+        *at = k->n;
+    return &k->def[k->n - 1];
+}
+
+static bool is_bound_name(const Binder *b, const char *name)
+{
+    for (int i = 0; b->o && i < b->o->n_bound; i++)
+        if (ascii_ieq(b->o->bound[i], name))
+            return true;
+    return false;
+}
+
+static const char *line_text(Binder *b, Span at)
+{
+    int line, col;
+
+    diag_locate(b->c, at, &line, &col);
+    return arena_printf(&b->c->arena, "line %d", line);
+}
+
+static Mode mode_of(const Stmt *st)
+{
+    return dir_find(st, DIR_train) ? MODE_train : dir_find(st, DIR_eval) ? MODE_eval : MODE_always;
+}
+
+/* Two definitions of a name are allowed if one is @train and the other @eval. */
+static bool redefines(Binder *b, Stmt *st)
+{
+    for (int i = 0; i < b->defs->n; i++) {
+        const Stmt *old = b->defs->def[i].st;
+        if (!old || !ascii_ieq(old->name, st->name))
+            continue;
+        if (mode_of(old) != MODE_always && mode_of(st) != MODE_always && mode_of(old) != mode_of(st))
+            continue;
+        diag_error(b->c, ERR_bind_twice, st->name_at, "%s is defined already, on %s%s", st->name, line_text(b, old->name_at),
+                   strcmp(old->name, st->name) ? "; names that differ in case only are one name" : "");
+        return true;
+    }
+    return false;
+}
+
+/* Enter every definition of the file before any is bound, so that a name read too early is known. */
+static void collect_defs(Binder *b)
+{
+    Scan *s = b->scan;
+    const Mode other = b->o && b->o->eval ? MODE_train : MODE_eval;
+
+    b->defs = ARENA_NEW(&b->c->arena, Defs);
+    map_init(&b->defs->by_name, &b->c->arena);
+    b->defs->of_stmt = ARENA_ARRAY(&b->c->arena, int, s->n_stmts + 1);
+    for (int i = 0; i < s->n_stmts; i++) {
+        Stmt *st = &s->stmt[i];
+        b->defs->of_stmt[i] = -1;
+        if (!st->name || st->kind == STMT_insert)
+            continue;
+        if (def_find(b, st->name) && redefines(b, st)) {
+            st->failed = true;
+            continue;
+        }
+        if (bind_bad_name(b, st->name)) {
+            diag_error(b->c, ERR_bind_name, st->name_at, "%s; choose another one", bind_bad_name(b, st->name));
+            st->failed = true;
+        }
+        def_add(b, (Def){ .st = st, .name = st->name, .dropped = mode_of(st) == other,
+                          .state = st->failed ? DEF_failed : DEF_waiting });
+        b->defs->of_stmt[i] = b->defs->n - 1;
+    }
+}
+
+/* ---- tables by name ---- */
+
+/* All names that could have been meant. */
+static const char *nearest_table(Binder *b, const char *name)
+{
+    Arena *a = &b->c->arena;
+    const char **names = NULL;
+    int n = 0;
+
+    for (int i = 0; i < b->defs->n; i++)
+        VEC_PUSH(a, names, n, b->defs->def[i].name);
+    for (int i = 0; b->cat && i < b->cat->n_known; i++)
+        VEC_PUSH(a, names, n, b->cat->known[i]);
+    return nearest_name(name, names, n);
+}
+
+NORETURN static void fail_no_table(Binder *b, const char *name, Span at)
+{
+    const char *near = nearest_table(b, name);
+    const bool have_db = b->cat && b->cat->have_db;
+
+    if (near && strcmp(near, name))
+        diag_fail(b->c, ERR_bind_no_table, at, "no table %s; did you mean %s?", name, near);
+    if (have_db)
+        diag_fail(b->c, ERR_bind_no_table, at, "no table %s in this file or in the database", name);
+    diag_fail(b->c, ERR_bind_no_table, at, "no table %s in this file; declare it, CREATE TABLE %s (…), or name a database "
+              "with --db", name, name);
+}
+
+/* The block of a definition that is read now. */
+static Block *def_block(Binder *b, Def *d, const char *name, Span at)
+{
+    if (d->state == DEF_failed)
+        bind_give_up(b);
+    if (d->missing)
+        diag_fail(b->c, ERR_bind_no_table, at, "%s is declared on %s, but the database has no such table", name,
+                  line_text(b, d->st->name_at));
+    if (d->state == DEF_done && d->block)
+        return d->block;
+    if (d->st == b->stmt)
+        diag_fail(b->c, ERR_bind_order, at, "%s reads itself; a definition reads earlier tables only", name);
+    diag_fail(b->c, ERR_bind_order, at, "%s is defined later, on %s; a definition reads earlier tables only", name,
+              line_text(b, d->st->name_at));
+}
+
+static bool quoted_at(const Binder *b, Span at)
+{
+    return at.len > 0 && b->c->file[at.file].text[at.off] == '"';
+}
+
+/* A table of the database that the file does not mention otherwise. */
+static Block *base_from_catalog(Binder *b, const char *name, Span at)
+{
+    const CatTable *t = b->cat ? catalog_find(b->cat, name) : NULL;
+
+    if (!t || !t->exists)
+        fail_no_table(b, name, at);
+    const char *db_name = t->db_name ? t->db_name : t->name;
+    const bool own = !is_bound_name(b, name) && ascii_ieq(db_name, name);
+    if (own && quoted_at(b, at) && strcmp(db_name, name))
+        fail_no_table(b, name, at);
+    Block *blk = declare_from_catalog(b, t, own ? db_name : name, at);
+    def_add(b, (Def){ .name = blk->name, .state = DEF_done, .block = blk, .needed = true });
+    return blk;
+}
+
+Block *bind_table(Binder *b, const char *schema, const char *name, Span at)
+{
+    if (schema && *schema && !ascii_ieq(schema, "main"))
+        diag_fail(b->c, ERR_bind_name, at, "%s.%s: schemas are not supported yet; write %s", schema, name, name);
+    Def *d = def_find(b, name);
+    if (!d)
+        return base_from_catalog(b, name, at);
+    if (d->dropped)
+        diag_fail(b->c, ERR_bind_no_table, at, "%s is defined for %s only, on %s", name,
+                  mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)", line_text(b, d->st->name_at));
+    if (quoted_at(b, at) && !(schema && *schema) && strcmp(d->name, name))
+        diag_fail(b->c, ERR_bind_no_table, at, "no table \"%s\"; a quoted name matches exactly, and here is %s", name, d->name);
+    return def_block(b, d, name, at);
+}
+
+/* ---- what the targets need ---- */
+
+static void need(Binder *b, Def *d);
+
+static void need_name(Binder *b, const char *name)
+{
+    Def *d = def_find(b, name);
+
+    if (d)
+        need(b, d);
+}
+
+/* Recursion only as deep as the file has definitions (at most 10,000), a few words each. */
+static void need(Binder *b, Def *d)
+{
+    if (d->needed || d->dropped)
+        return;
+    d->needed = true;
+    if (!d->st || is_bound_name(b, d->name))
+        return;
+    for (int i = 0; i < d->st->n_reads; i++)
+        need_name(b, d->st->read[i].name);
+}
+
+static void find_needed(Binder *b)
+{
+    const bool all = !b->o || !b->o->target;
+
+    for (int i = 0; i < b->defs->n && all; i++)
+        b->defs->def[i].needed = true;
+    for (int i = 0; !all && i < b->o->n_targets; i++)
+        need_name(b, b->o->target[i]);
+}
+
+/* Targets that the file does not define may be tables of the database. */
+static void bind_targets(Binder *b)
+{
+    for (int i = 0; b->o && b->o->target && i < b->o->n_targets; i++) {
+        const char *name = b->o->target[i];
+        const Def *d = def_find(b, name);
+        const CatTable *t = b->cat ? catalog_find(b->cat, name) : NULL;
+        const char *near = nearest_table(b, name);
+        if (d && !d->dropped && (d->block || d->state == DEF_failed))
+            continue;
+        if (d && d->dropped)
+            diag_error(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only", name,
+                       mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
+        else if (d && d->missing)
+            diag_error(b->c, ERR_bind_target, d->st->name_at, "%s is asked for and declared here, but the database has no such table",
+                       name);
+        else if (!d && t && t->exists)
+            base_from_catalog(b, name, (Span){ 0 });
+        else
+            diag_error(b->c, ERR_bind_target, (Span){ 0 }, "no table %s%s%s", name, near ? "; did you mean " : "",
+                       near ? near : "");
+    }
+}
+
+/* ---- statements ---- */
+
+static void mark_block(const Stmt *st, Block *blk)
+{
+    blk->user = true;
+    blk->at = st->at;
+    blk->name_at = st->name_at;
+    blk->mode = mode_of(st);
+}
+
+/* `CREATE TABLE x (a, b) AS …`: new names for the first columns. */
+static void rename_columns(Binder *b, Block *blk, PgQuery__Node **names, size_t n)
+{
+    size_t at = 0;
+
+    for (int c = 0; c < blk->n_cols && at < n; c++) {
+        if (blk->col[c].hidden)
+            continue;
+        const char *name = names[at]->node_case == PG_QUERY__NODE__NODE_STRING ? names[at]->string->sval : "";
+        const SrcFile *f = bound_file(b);
+        Tok t = lex_solid(f->text, f->len, (size_t)(b->stmt->name_at.off + b->stmt->name_at.len));
+        for (size_t k = 0; k <= at; k++)                       /* past the ( or a comma */
+            t = lex_solid(f->text, f->len, t.off + t.len + 0), t = k < at ? lex_solid(f->text, f->len, t.off + t.len) : t;
+        const char *spelt = t.kind == TOK_word || t.kind == TOK_quoted ? lex_name(&b->c->arena, f->text, t) : name;
+        blk->col[c].name = arena_strdup(&b->c->arena, ascii_ieq(spelt, name) ? spelt : name);
+        at++;
+    }
+    if (at < n)
+        diag_fail(b->c, ERR_bind_name, b->stmt->name_at, "%s names %zu columns, its query has %zu", b->stmt->name, n, at);
+}
+
+/* Names of visible columns: none reserved, none twice.  In a dump the reserved ones are hidden columns. */
+static void check_columns(Binder *b, Block *blk)
+{
+    for (int c = 0; c < blk->n_cols; c++) {
+        Col *k = &blk->col[c];
+        if (k->hidden)
+            continue;
+        if (bind_bad_name(b, k->name))
+            diag_fail(b->c, ERR_bind_name, k->at.len ? k->at : b->stmt->name_at, "%s", bind_bad_name(b, k->name));
+        k->hidden = b->scan->canonical && !strncmp(k->name, GEN_PREFIX, strlen(GEN_PREFIX));
+        for (int j = 0; j < c; j++)
+            if (!blk->col[j].hidden && ascii_ieq(blk->col[j].name, k->name))
+                diag_fail(b->c, ERR_bind_name, k->at.len ? k->at : b->stmt->name_at,
+                          "%s has two columns named %s; name one of them AS …", b->stmt->name, k->name);
+    }
+}
+
+typedef struct QueryParts {
+    const PgQuery__SelectStmt *q;
+    PgQuery__Node **names; size_t n_names;
+    const PgQuery__RangeVar *rel;
+    bool view;
+} QueryParts;
+
+NORETURN static void fail_part(Binder *b, const char *what)
+{
+    diag_fail(b->c, ERR_bind_statement, b->stmt->name_at, "%s has no meaning in a model; its statements are " MODEL_STATEMENTS,
+              what);
+}
+
+static QueryParts query_parts(Binder *b)
+{
+    const PgQuery__Node *n = b->stmt->tree->stmts[0]->stmt;
+    const PgQuery__Node *query;
+    QueryParts p = { 0 };
+
+    if (n->node_case == PG_QUERY__NODE__NODE_VIEW_STMT) {
+        const PgQuery__ViewStmt *v = n->view_stmt;
+        if (v->n_options || v->with_check_option != PG_QUERY__VIEW_CHECK_OPTION__NO_CHECK_OPTION)
+            fail_part(b, "WITH … of a view");
+        query = v->query;
+        p = (QueryParts){ .names = v->aliases, .n_names = v->n_aliases, .rel = v->view, .view = true };
+    } else {
+        const PgQuery__CreateTableAsStmt *t = n->create_table_as_stmt;
+        if (t->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || t->is_select_into)
+            fail_part(b, "a materialized view");
+        if (t->into->n_options || t->into->skip_data || t->into->on_commit > PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP)
+            fail_part(b, "WITH …");
+        query = t->query;
+        p = (QueryParts){ .names = t->into->col_names, .n_names = t->into->n_col_names, .rel = t->into->rel };
+    }
+    if (!query || query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        fail_part(b, "EXECUTE");
+    p.q = query->select_stmt;
+    return p;
+}
+
+static void check_schema(Binder *b, const PgQuery__RangeVar *r)
+{
+    if (r && r->schemaname && *r->schemaname && !ascii_ieq(r->schemaname, "main"))
+        diag_fail(b->c, ERR_bind_name, bind_span(b, r->location, 0), "schemas are not supported yet; write %s", r->relname);
+}
+
+/* Make the base blocks that a statement reads, so that they come before its own. */
+static void bind_reads(Binder *b)
+{
+    for (int i = 0; i < b->stmt->n_reads; i++) {
+        const Read *r = &b->stmt->read[i];
+        bind_table(b, r->schema, r->name, bind_span(b, r->location, 0));
+    }
+}
+
+/* The parameter whose rows a query gives: a base block beside the query's own, see Block.rows_from. */
+static Block *param_from_query(Binder *b, Block *rows, const Directive *d)
+{
+    Block *p = blk_new(b->p, BLK_base, b->stmt->name);
+    int *id, n = 0, n_values = 0;
+
+    p->role = BASE_param;
+    p->rows_from = rows;
+    p->cat = b->cat ? catalog_find(b->cat, b->stmt->name) : NULL;
+    if (p->cat && !p->cat->exists)
+        p->cat = NULL;
+    id = ARENA_ARRAY(&b->c->arena, int, rows->n_cols + 1);
+    for (int c = 0; c < rows->n_cols; c++) {
+        if (rows->col[c].hidden)
+            continue;
+        const int k = blk_add_col(b->p, p, rows->col[c].name, NULL, AGG_none);
+        p->col[k].type = rows->col[c].type == T_BOOL || rows->col[c].type == T_NULL ? T_INT : rows->col[c].type;
+        p->col[k].at = rows->col[c].at;
+        n_values += p->col[k].type == T_REAL;
+        if (p->col[k].type != T_REAL)
+            id[n++] = k;
+    }
+    if (!n_values)
+        diag_fail(b->c, ERR_bind_param, b->stmt->name_at, "%s has no REAL column to train; its first value is written 0.0",
+                  b->stmt->name);
+    blk_set_id(b->p, p, id, n);
+    dir_param(b, d, p);
+    return p;
+}
+
+/* Rows of a parameter are settled before training: they may not depend on what training changes. */
+static void check_param_rows(Binder *b, const Block *rows)
+{
+    for (int s = 0; s < rows->n_src; s++) {
+        const Block *r = rows->src[s].rel;
+        if (r->is_param)
+            diag_fail(b->c, ERR_bind_param, b->stmt->name_at, "the rows of %s would depend on parameter %s; take them from data",
+                      b->stmt->name, r->name);
+        check_param_rows(b, r);
+    }
+}
+
+static Block *bind_query_stmt(Binder *b)
+{
+    Stmt *st = b->stmt;
+    const QueryParts p = query_parts(b);
+    const Directive *param = dir_find(st, DIR_param);
+
+    check_schema(b, p.rel);
+    if (param && p.view)
+        diag_fail(b->c, ERR_directive_place, param->at, "a parameter is a TABLE; its values change");
+    bind_reads(b);
+    Block *blk = bind_query(b, p.q, param ? arena_printf(&b->c->arena, GEN_PREFIX "rows_%s", st->name) : st->name,
+                            st->name_at);
+    if (p.n_names)
+        rename_columns(b, blk, p.names, p.n_names);
+    check_columns(b, blk);
+    blk->is_view = p.view;
+    blk->is_temp = p.rel && p.rel->relpersistence && p.rel->relpersistence[0] == 't';
+    blk->is_loss = dir_find(st, DIR_loss) != NULL;
+    blk->is_metric = dir_find(st, DIR_metric) != NULL;
+    blk->is_once = dir_find(st, DIR_once) != NULL;
+    blk->is_detached = dir_find(st, DIR_detach) != NULL;
+    if (!param) {
+        mark_block(st, blk);
+        return blk;
+    }
+    check_param_rows(b, blk);
+    blk->at = st->at;
+    blk->name_at = st->name_at;
+    blk->is_once = true;
+    Block *base = param_from_query(b, blk, param);
+    mark_block(st, base);
+    return base;
+}
+
+static Block *bind_declaration(Binder *b, Def *def)
+{
+    Stmt *st = b->stmt;
+    const PgQuery__CreateStmt *n = st->tree->stmts[0]->stmt->create_stmt;
+    const Directive *param = dir_find(st, DIR_param), *data = dir_find(st, DIR_data);
+    const BaseRole role = param ? BASE_param : dir_find(st, DIR_range) ? BASE_range : BASE_db;
+    const CatTable *cat = b->cat && role != BASE_range ? catalog_find(b->cat, st->name) : NULL;
+
+    check_schema(b, n->relation);
+    const Decl *d = declare_read(b, n);
+    if (cat && !cat->exists)
+        cat = NULL;
+    if (role == BASE_db && !cat && b->cat && b->cat->have_db) {
+        def->missing = true;            /* an error only for those who read it */
+        return NULL;
+    }
+    Block *blk = declare_block(b, d, role, cat);
+    mark_block(st, blk);
+    if (param)
+        dir_param(b, param, blk);
+    if (data)
+        dir_data(b, data, blk);
+    return blk;
+}
+
+/* `--bind t=…` of a derived table: its definition is not used. */
+static Block *bind_replaced(Binder *b)
+{
+    const CatTable *t = b->cat ? catalog_find(b->cat, b->stmt->name) : NULL;
+
+    if (!t || !t->exists)
+        diag_fail(b->c, ERR_bind_no_table, b->stmt->name_at, "%s is bound to a table that the database does not have",
+                  b->stmt->name);
+    Block *blk = declare_from_catalog(b, t, b->stmt->name, b->stmt->name_at);
+    mark_block(b->stmt, blk);
+    return blk;
+}
+
+static void bind_stmt(Binder *b, Def *d)
+{
+    Stmt *st = b->stmt;
+
+    if (st->kind == STMT_insert)
+        diag_fail(b->c, ERR_bind_statement, bind_span(b, 0, 0), "INSERT INTO stands in a loop, -- @for … -- @end, which is not "
+                  "supported yet; rows of the file's own are written CREATE TABLE x AS VALUES (…) or SELECT … UNION ALL …");
+    if (st->kind == STMT_declare)
+        d->block = bind_declaration(b, d);
+    else
+        d->block = is_bound_name(b, st->name) ? bind_replaced(b) : bind_query_stmt(b);
+    d->state = DEF_done;
+}
+
+/* One statement under its own guard: an error in it ends here.  What changes after setjmp lies behind
+ * pointers, not in this frame. */
+static void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d))
+{
+    Compile *c = b->c;
+    jmp_buf *volatile outer = c->guard;
+    jmp_buf here;
+
+    c->guard = &here;
+    if (setjmp(here) == 0)
+        fn(b, d);
+    else if (d)
+        d->state = DEF_failed;
+    c->guard = outer;
+}
+
+static void bind_statements(Binder *b)
+{
+    Scan *s = b->scan;
+
+    for (int i = 0; i < s->n_stmts && b->c->n_errors < 2 * MAX_ERRORS; i++) {
+        const int at = b->defs->of_stmt[i];
+        b->stmt = &s->stmt[i];
+        b->mode = mode_of(b->stmt);
+        if (b->stmt->failed || (at < 0 && b->stmt->kind != STMT_insert))
+            continue;
+        if (at >= 0 && (!b->defs->def[at].needed || b->defs->def[at].dropped))
+            continue;
+        /* bind_stmt may add definitions and so move the array: it gets a copy. */
+        Def d = at >= 0 ? b->defs->def[at] : (Def){ 0 };
+        bind_guarded(b, &d, bind_stmt);
+        if (at >= 0)
+            b->defs->def[at] = d;
+    }
+}
+
+/* ---- what must hold of the whole ---- */
+
+static void objective_stmt(Binder *b, Def *unused)
+{
+    (void)unused;
+    for (int i = 0; i < b->scan->n_free; i++)
+        if (b->scan->free_dir[i].word == DIR_minimize)
+            dir_objective(b, &b->scan->free_dir[i]);
+}
+
+/* With targets, an objective counts if its loss is among what they need. */
+static bool wants_objective(const Binder *b)
+{
+    return !b->o || !b->o->target;
+}
+
+static int n_values(const Block *blk)
+{
+    int n = 0;
+
+    for (int c = 0; c < blk->n_cols; c++)
+        n += !blk->col[c].hidden && blk->col[c].type == T_REAL;
+    return n;
+}
+
+static void check_results(Binder *b)
+{
+    const Block *loss = NULL;
+
+    for (int i = 0; i < b->p->n_blocks; i++) {
+        const Block *k = b->p->block[i];
+        if ((k->is_loss || k->is_metric) && !k->one_row)
+            diag_error(b->c, ERR_bind_result, k->name_at, "%s may have many rows; a %s has one: an aggregate without GROUP BY",
+                       k->name, k->is_loss ? "@loss" : "@metric");
+        else if (k->is_loss && n_values(k) != 1)
+            diag_error(b->c, ERR_bind_result, k->name_at, "%s has %d REAL columns; a @loss has one", k->name, n_values(k));
+        if (k->is_loss && loss)
+            diag_error(b->c, ERR_bind_result, k->name_at, "a second @loss; %s has one already", loss->name);
+        loss = k->is_loss ? k : loss;
+    }
+    for (int i = 0; i < b->p->n_obj; i++) {
+        const Objective *o = &b->p->obj[i];
+        if (!o->loss->one_row || n_values(o->loss) != 1)
+            diag_error(b->c, ERR_bind_result, o->at, "%s cannot be minimised: it is not one row with one REAL column",
+                       o->loss->name);
+    }
+}
+
+/* torch_default(of = T): T is a parameter. */
+static void check_init_of(Binder *b)
+{
+    for (int i = 0; i < b->p->n_blocks; i++) {
+        const Init *in = b->p->block[i]->init;
+        const Def *d = in && in->of ? def_find(b, in->of) : NULL;
+        if (in && in->of && !(d && d->st && dir_find(d->st, DIR_param)))
+            diag_error(b->c, ERR_directive_argument, in->at, "of = %s names no parameter of this file", in->of);
+    }
+}
+
+/* Batch keys are drawn together: as many in every @data table that has some. */
+static void check_batches(Binder *b)
+{
+    const Block *first = NULL;
+
+    for (int i = 0; i < b->p->n_blocks; i++) {
+        const Block *k = b->p->block[i];
+        if (!k->n_batch && !k->batch_rows)
+            continue;
+        if (first && (first->n_batch != k->n_batch || first->batch_rows != k->batch_rows))
+            diag_error(b->c, ERR_directive_argument, k->name_at, "%s and %s have different batch keys; one batch is drawn for both",
+                       first->name, k->name);
+        else if (first && k->batch_rows)
+            diag_error(b->c, ERR_directive_argument, k->name_at, "%s and %s are both drawn by rows; give them a common batch key",
+                       first->name, k->name);
+        first = first ? first : k;
+    }
+}
+
+static void note_same_names(Binder *b)
+{
+    const char *list = "";
+    Span at = { 0 };
+    int n = 0;
+
+    for (int i = 0; i < b->defs->n; i++) {
+        const Def *d = &b->defs->def[i];
+        if (!d->st || d->st->kind != STMT_query || !d->block || d->block->is_param || is_bound_name(b, d->name))
+            continue;
+        for (int j = 0; b->cat && j < b->cat->n_known; j++)
+            if (ascii_ieq(b->cat->known[j], d->name)) {
+                list = n < 8 ? arena_printf(&b->c->arena, "%s%s%s", list, n ? ", " : "", d->name) : list;
+                at = n ? at : d->st->name_at;
+                n++;
+            }
+    }
+    if (n)
+        diag_note(b->c, ERR_bind_same_name, at, "%s%s: the database has %s of the same name; this file's definition%s used", list,
+                  n > 8 ? ", …" : "", n > 1 ? "tables" : "a table", n > 1 ? "s are" : " is");
+}
+
+static void fill_items(Prog *p)
+{
+    p->n_items = 0;
+    for (int i = 0; i < p->n_blocks; i++) {
+        const Item it = { p->block[i], NULL };
+        VEC_PUSH(&p->c->arena, p->item, p->n_items, it);
+    }
+}
+
+Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
+{
+    Binder b = { .c = c, .cat = cat, .scan = s, .o = o };
+
+    b.p = ARENA_NEW(&c->arena, Prog);
+    b.p->c = c;
+    b.p->path = c->file[s->file].path;
+    check_sets(&b);
+    collect_defs(&b);
+    find_needed(&b);
+    bind_statements(&b);
+    b.stmt = s->n_stmts ? &s->stmt[0] : NULL;
+    bind_targets(&b);
+    if (b.stmt && wants_objective(&b))
+        bind_guarded(&b, NULL, objective_stmt);
+    check_init_of(&b);
+    check_batches(&b);
+    diag_stop_if_any(c);
+    prog_analyse(b.p);
+    check_results(&b);
+    note_same_names(&b);
+    fill_items(b.p);
+    diag_stop_if_any(c);
+    return b.p;
+}
+
+/* ---- names for the database ---- */
+
+static void add_name(Compile *c, const char ***names, int *n, const char *name)
+{
+    for (int i = 0; i < *n; i++)
+        if (ascii_ieq((*names)[i], name))
+            return;
+    VEC_PUSH(&c->arena, *names, *n, name);
+}
+
+int front_tables(Scan *s, const char ***names)
+{
+    Map defined;
+    int n = 0;
+
+    *names = NULL;
+    map_init(&defined, &s->c->arena);
+    Binder b = { .c = s->c, .scan = s };
+    for (int i = 0; i < s->n_stmts; i++) {
+        Stmt *st = &s->stmt[i];
+        b.stmt = st;
+        for (int j = 0; j < st->n_reads; j++)
+            if (!map_get(&defined, st->read[j].name, strlen(st->read[j].name)))
+                add_name(s->c, names, &n, bind_spelling(&b, st->read[j].location, st->read[j].name));
+        if (!st->name)
+            continue;
+        if (st->kind == STMT_declare || dir_find(st, DIR_param))
+            add_name(s->c, names, &n, st->name);
+        char *low = arena_strdup(&s->c->arena, st->name);
+        map_put(&defined, low, strlen(low), 1);
+        for (char *p = low; *p; p++)
+            *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+        map_put(&defined, low, strlen(low), 1);
+    }
+    return n;
+}
+
+int front_list(Compile *c, const char *text, const char ***names)
+{
+    int n = 0;
+
+    *names = NULL;
+    for (const char *s = text;;) {
+        const size_t len = *s == '"' ? lex(s, strlen(s), 0).len : strcspn(s, ",");
+        const bool closed = *s != '"' || lex(s, strlen(s), 0).kind == TOK_quoted;
+        if (!len || !closed || (s[len] && s[len] != ','))
+            diag_fail(c, ERR_bind_list, (Span){ 0 }, closed ? "an empty name in the list \"%s\""
+                      : "a quote is not closed in the list \"%s\"", text);
+        VEC_PUSH(&c->arena, *names, n, *s == '"' ? lex_name(&c->arena, s, (Tok){ TOK_quoted, 0, len })
+                                                 : arena_strndup(&c->arena, s, len));
+        if (!s[len])
+            return n;
+        s += len + 1;
+    }
+}
+
+/* ---- one expression ---- */
+
+static const PgQuery__Node *only_expr(const Stmt *st)
+{
+    if (!st->tree || st->tree->n_stmts != 1 || st->tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        return NULL;
+    const PgQuery__SelectStmt *q = st->tree->stmts[0]->stmt->select_stmt;
+    if (q->n_target_list != 1 || q->n_from_clause || q->where_clause || q->n_group_clause || q->having_clause ||
+        q->n_sort_clause || q->limit_count || q->limit_offset || q->with_clause || q->n_window_clause || q->n_distinct_clause ||
+        q->n_locking_clause || q->into_clause || q->op != PG_QUERY__SET_OPERATION__SETOP_NONE)
+        return NULL;
+    const PgQuery__ResTarget *t = q->target_list[0]->res_target;
+    return t->name && *t->name ? NULL : t->val;
+}
+
+Expr *front_expr(Compile *c, const char *what, const char *text,
+                 Expr *(*resolve)(void *arg, const char *name), void *arg, const char *const *names, int n_names)
+{
+    static const FrontOpts none = { 0 };
+    const int file = compile_add_file(c, what, text, strlen(text)), errors = c->n_errors;
+    Scan *s = scan_expr(c, file);
+    const PgQuery__Node *n = s->n_stmts == 1 ? only_expr(&s->stmt[0]) : NULL;
+    Binder b = { .c = c, .scan = s, .stmt = s->stmt, .o = &none };
+
+    if (!n && c->n_errors > errors) {
+        c->code = E_INPUT;
+        longjmp(c->guard ? *c->guard : c->fail, 1);
+    }
+    if (!n)
+        diag_fail(c, ERR_bind_text, (Span){ 0, (int)strlen(text), file }, "this is not one expression");
+    b.p = ARENA_NEW(&c->arena, Prog);
+    b.p->c = c;
+    b.defs = ARENA_NEW(&c->arena, Defs);
+    map_init(&b.defs->by_name, &c->arena);
+    return bind_scalar(&b, n, resolve, arg, names, n_names);
+}

@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * directive.c - what stands in comments behind `-- @`.  Read in the scan (words, shape of the arguments,
+ * the statement they belong to), given their meaning when that statement is bound.  The list of words is
+ * frozen; those without meaning yet say so. */
+#include "front/bind.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_BATCH_KEYS 4
+
+typedef enum DirForm { FORM_bare, FORM_args, FORM_rest } DirForm;
+enum { ON_declare = 1, ON_query = 2 };
+
+static const struct DirInfo { const char *name; DirForm form; int on; bool later; const char *usage; } dir_info[] = {
+    [DIR_data]     = { "data", FORM_args, ON_declare, false, "@data(batch = KEY), @data(batch = rows)" },
+    [DIR_param]    = { "param", FORM_args, ON_declare | ON_query, false,
+                       "@param(init = uniform(-0.1, 0.1), in = (COLUMNS), decay = 0, freeze)" },
+    [DIR_range]    = { "range", FORM_bare, ON_declare, false, "@range" },
+    [DIR_set]      = { "set", FORM_rest, 0, false, "@set name = number" },
+    [DIR_loss]     = { "loss", FORM_bare, ON_query, false, "@loss" },
+    [DIR_metric]   = { "metric", FORM_bare, ON_query, false, "@metric" },
+    [DIR_once]     = { "once", FORM_bare, ON_query, false, "@once" },
+    [DIR_detach]   = { "detach", FORM_bare, ON_query, false, "@detach" },
+    [DIR_train]    = { "train", FORM_bare, ON_declare | ON_query, false, "@train" },
+    [DIR_eval]     = { "eval", FORM_bare, ON_declare | ON_query, false, "@eval" },
+    [DIR_minimize] = { "minimize", FORM_rest, 0, false, "@minimize LOSS over P1, P2 using adam(lr = 1e-3)" },
+    [DIR_maximize] = { "maximize", FORM_rest, 0, true, "" },
+    [DIR_noise]    = { "noise", FORM_rest, 0, true, "" },
+    [DIR_update]   = { "update", FORM_rest, 0, true, "" },
+    [DIR_for]      = { "for", FORM_rest, 0, true, "" },
+    [DIR_end]      = { "end", FORM_rest, 0, true, "" },
+    [DIR_include]  = { "include", FORM_rest, 0, true, "" },
+};
+
+/* Which names an initial value may have, and how many numbers. */
+static const struct InitInfo { const char *name; int least, most; } init_info[] = {
+    { "zeros", 0, 0 }, { "ones", 0, 0 }, { "const", 1, 1 }, { "uniform", 2, 2 }, { "normal", 2, 2 },
+    { "xavier_uniform", 0, 1 }, { "xavier_normal", 0, 1 }, { "kaiming_uniform", 0, 0 }, { "kaiming_normal", 0, 0 },
+    { "torch_default", 0, 0 },
+};
+
+const char *dir_word(DirWord w)
+{
+    return dir_info[w].name;
+}
+
+const Directive *dir_find(const Stmt *st, DirWord w)
+{
+    for (int i = 0; i < st->n_dirs; i++)
+        if (st->dir[i].word == w)
+            return &st->dir[i];
+    return NULL;
+}
+
+/* ---- reading, in the scan ---- */
+
+/* A cursor over a part of the source text. */
+typedef struct Reader { Compile *c; int file; const char *s; size_t end; Tok t; } Reader;
+
+static Reader reader(Compile *c, Span at)
+{
+    Reader r = { .c = c, .file = at.file, .s = c->file[at.file].text, .end = (size_t)(at.off + at.len) };
+
+    r.t = lex_solid(r.s, r.end, (size_t)at.off);
+    return r;
+}
+
+static void advance(Reader *r)
+{
+    r->t = lex_solid(r->s, r->end, r->t.off + r->t.len);
+}
+
+static bool at_punct(const Reader *r, char ch)
+{
+    return r->t.kind == TOK_punct && r->t.len == 1 && r->s[r->t.off] == ch;
+}
+
+static bool take_punct(Reader *r, char ch)
+{
+    const bool is = at_punct(r, ch);
+
+    if (is)
+        advance(r);
+    return is;
+}
+
+static bool at_name(const Reader *r)
+{
+    return r->t.kind == TOK_word || r->t.kind == TOK_quoted;
+}
+
+static Span here(const Reader *r)
+{
+    if (r->t.kind == TOK_end)           /* the last byte that is not blank */
+        for (size_t i = r->end; i > 0; i--)
+            if (!strchr(" \t\r\n", r->s[i - 1]))
+                return (Span){ (int)i - 1, 1, r->file };
+    return (Span){ (int)r->t.off, r->t.kind == TOK_open ? 1 : (int)r->t.len, r->file };
+}
+
+/* Tokens up to a comma or closing parenthesis at this level: the value of an argument. */
+static Span skip_value(Reader *r)
+{
+    const size_t from = r->t.off;
+    size_t to = from;
+
+    for (int depth = 0; r->t.kind != TOK_end && (depth || !(at_punct(r, ',') || at_punct(r, ')'))); advance(r)) {
+        depth += at_punct(r, '(') - at_punct(r, ')');
+        to = r->t.off + r->t.len;
+    }
+    return (Span){ (int)from, (int)(to - from), r->file };
+}
+
+/* `( [name =] value, … )`; the reader stands on the opening parenthesis.  False: an error was recorded. */
+static bool read_args(Reader *r, const char *of, const char *usage, DirArg **arg, int *n)
+{
+    advance(r);
+    if (take_punct(r, ')'))
+        return true;
+    for (;;) {
+        const Reader start = *r;
+        DirArg a = { 0 };
+        if (at_name(r)) {
+            advance(r);
+            if (take_punct(r, '='))
+                a.name = lex_name(&r->c->arena, r->s, start.t);
+            else
+                *r = start;
+        }
+        a.at = skip_value(r);
+        a.text = arena_strndup(&r->c->arena, r->s + a.at.off, (size_t)a.at.len);
+        if (!a.at.len) {
+            diag_error(r->c, ERR_directive_syntax, here(r), "an argument of %s is missing here: %s", of, usage);
+            return false;
+        }
+        VEC_PUSH(&r->c->arena, *arg, *n, a);
+        if (take_punct(r, ')'))
+            return true;
+        if (!take_punct(r, ',')) {
+            diag_error(r->c, ERR_directive_syntax, here(r), "the ) of %s is missing: %s", of, usage);
+            return false;
+        }
+    }
+}
+
+/* The word behind an `@`, if there is one that has a meaning. */
+static bool read_word(Reader *r, Directive *d)
+{
+    const char *names[COUNT_OF(dir_info)];
+    const Span sign = here(r);
+
+    advance(r);
+    d->at = (Span){ sign.off, (int)(r->t.off + r->t.len) - sign.off, r->file };
+    const char *word = at_name(r) ? lex_name(&r->c->arena, r->s, r->t) : "";
+    for (size_t i = 0; i < COUNT_OF(dir_info); i++) {
+        names[i] = dir_info[i].name;
+        if (!ascii_ieq(names[i], word))
+            continue;
+        d->word = (DirWord)i;
+        advance(r);
+        if (dir_info[i].later)
+            diag_error(r->c, ERR_directive_not_yet, d->at, "@%s is reserved, but not supported yet", names[i]);
+        return !dir_info[i].later;
+    }
+    const char *near = nearest_name(word, names, COUNT_OF(names));
+    if (near)
+        diag_error(r->c, ERR_directive_unknown, d->at, "unknown directive @%s; did you mean @%s?", word, near);
+    else
+        diag_error(r->c, ERR_directive_unknown, d->at, "unknown directive @%s; they are @data, @param, @range, @set, @loss, "
+                   "@metric, @once, @detach, @train, @eval, @minimize", word);
+    return false;
+}
+
+static bool read_one(Reader *r, Directive *d)
+{
+    if (!read_word(r, d))
+        return false;
+    const struct DirInfo *info = &dir_info[d->word];
+    if (info->form == FORM_rest) {
+        d->rest_at = (Span){ (int)r->t.off, (int)(r->end - r->t.off), r->file };
+        d->rest = arena_strndup(&r->c->arena, r->s + r->t.off, r->end - r->t.off);
+        r->t = (Tok){ TOK_end, r->end, 0 };
+        return true;
+    }
+    if (info->form == FORM_args && at_punct(r, '('))
+        if (!read_args(r, arena_printf(&r->c->arena, "@%s", info->name), info->usage, &d->arg, &d->n_args))
+            return false;
+    if (r->t.kind == TOK_end || at_punct(r, '@'))
+        return true;
+    diag_error(r->c, ERR_directive_syntax, here(r), "\"%.*s\" does not belong to @%s: %s", lex_shown(r->s, r->t),
+               r->s + r->t.off, info->name, info->usage);
+    return false;
+}
+
+bool dir_read(Compile *c, Span at, Directive **dir, int *n)
+{
+    Reader r = reader(c, at);
+
+    while (r.t.kind != TOK_end) {
+        Directive d = { 0 };
+        if (!read_one(&r, &d))
+            return false;
+        VEC_PUSH(&c->arena, *dir, *n, d);
+    }
+    return true;
+}
+
+/* ---- places ---- */
+
+/* Directives that say what kind of table this is exclude each other and the ones about results. */
+static bool excludes(DirWord a, DirWord b)
+{
+    const bool base_a = a == DIR_data || a == DIR_param || a == DIR_range;
+    const bool base_b = b == DIR_data || b == DIR_param || b == DIR_range;
+    const bool mode_a = a == DIR_train || a == DIR_eval, mode_b = b == DIR_train || b == DIR_eval;
+
+    return a == b || (mode_a && mode_b) || ((base_a || base_b) && !mode_a && !mode_b);
+}
+
+static bool check_place(Compile *c, const Stmt *st, int i)
+{
+    const Directive *d = &st->dir[i];
+    const int on = st->kind == STMT_declare ? ON_declare : st->kind == STMT_query ? ON_query : 0;
+
+    for (int j = 0; j < i; j++)
+        if (excludes(d->word, st->dir[j].word)) {
+            diag_error(c, ERR_directive_place, d->at, d->word == st->dir[j].word ? "@%s stands here twice"
+                       : "@%s and @%s exclude each other", dir_word(d->word), dir_word(st->dir[j].word));
+            return false;
+        }
+    if (st->kind == STMT_none || (dir_info[d->word].on & on))
+        return true;
+    diag_error(c, ERR_directive_place, d->at, "@%s stands before %s", dir_word(d->word),
+               dir_info[d->word].on == ON_declare ? "CREATE TABLE name (columns)"
+               : dir_info[d->word].on == ON_query ? "CREATE TABLE or VIEW name AS SELECT" : "CREATE TABLE");
+    return false;
+}
+
+/* `@set name = number`; kept in the order of the text. */
+static void read_set(Scan *s, const Directive *d)
+{
+    Compile *c = s->c;
+    Reader r = reader(c, d->rest_at);
+    const Reader start = r;
+    const char *name = r.t.kind == TOK_word ? lex_name(&c->arena, r.s, r.t) : NULL;
+    double val = 0;
+
+    if (name)
+        advance(&r);
+    const bool has_sign = name && take_punct(&r, '=');
+    const bool neg = take_punct(&r, '-');
+    const Tok num = r.t;
+    advance(&r);
+    if (!has_sign || num.kind != TOK_number || r.t.kind != TOK_end || !parse_real(r.s + num.off, num.len, &val) ||
+        !isfinite(val)) {
+        diag_error(c, ERR_directive_syntax, d->rest_at.len ? (Span){ (int)start.t.off, (int)(num.off + num.len - start.t.off),
+                   d->rest_at.file } : d->at, "@set names a number: @set hidden = 16");
+        return;
+    }
+    for (int i = 0; i < s->n_sets; i++)
+        if (ascii_ieq(s->set_name[i], name)) {
+            diag_error(c, ERR_directive_place, d->at, "@set %s stands here a second time", name);
+            return;
+        }
+    int n = s->n_sets, m = s->n_sets;
+    VEC_PUSH(&c->arena, s->set_name, s->n_sets, name);
+    VEC_PUSH(&c->arena, s->set_val, n, neg ? -val : val);
+    VEC_PUSH(&c->arena, s->set_real, m, memchr(r.s + num.off, '.', num.len) || memchr(r.s + num.off, 'e', num.len));
+}
+
+void dir_check_places(Scan *s)
+{
+    int n_minimize = 0;
+
+    for (int i = 0; i < s->n_stmts; i++)
+        for (int j = 0; j < s->stmt[i].n_dirs; j++)
+            if (!check_place(s->c, &s->stmt[i], j))
+                s->stmt[i].failed = true;
+    for (int i = 0; i < s->n_free; i++) {
+        if (s->free_dir[i].word == DIR_set)
+            read_set(s, &s->free_dir[i]);
+        else if (n_minimize++)
+            diag_error(s->c, ERR_directive_not_yet, s->free_dir[i].at, "a second @minimize is not supported yet");
+    }
+}
+
+/* ---- meaning: numbers and names ---- */
+
+/* A number or :name with an optional sign, at the reader. */
+static double read_number(Binder *b, Reader *r, const char *of)
+{
+    const Span at = here(r);
+    const bool neg = take_punct(r, '-');
+    bool real;
+    double v = 0;
+
+    if (!neg)
+        take_punct(r, '+');
+    if (r->t.kind == TOK_var) {
+        const char *name = arena_strndup(&b->c->arena, r->s + r->t.off + 1, r->t.len - 1);
+        if (!bind_number(b, name, &v, &real))
+            diag_fail(b->c, ERR_bind_var, here(r), ":%s has no number; say -- @set %s = … or --set %s=…", name, name, name);
+    } else if (r->t.kind != TOK_number || !parse_real(r->s + r->t.off, r->t.len, &v) || !isfinite(v))
+        diag_fail(b->c, ERR_directive_argument, at, "%s takes numbers here", of);
+    advance(r);
+    return neg ? -v : v;
+}
+
+static void expect_end(Binder *b, const Reader *r, const char *usage)
+{
+    if (r->t.kind != TOK_end)
+        diag_fail(b->c, ERR_directive_argument, here(r), "\"%.*s\" does not belong here: %s", lex_shown(r->s, r->t),
+                  r->s + r->t.off, usage);
+}
+
+/* A key column of a block, by name. */
+static const char *key_column(Binder *b, const Block *blk, const Reader *r)
+{
+    const char *word = at_name(r) ? lex_name(&b->c->arena, r->s, r->t) : NULL;
+    Buf has = { 0 };
+
+    for (int i = 0; word && i < blk->n_cols; i++)
+        if (!blk->col[i].hidden && blk->col[i].type != T_REAL &&
+            (r->t.kind == TOK_quoted ? !strcmp(blk->col[i].name, word) : ascii_ieq(blk->col[i].name, word)))
+            return blk->col[i].name;
+    for (int i = 0; i < blk->n_cols; i++)
+        if (!blk->col[i].hidden && blk->col[i].type != T_REAL)
+            buf_printf(&has, "%s%s", has.n ? ", " : "", blk->col[i].name);
+    const char *list = arena_strdup(&b->c->arena, has.n ? has.s : "none");
+    buf_free(&has);
+    diag_fail(b->c, ERR_directive_argument, here(r), "no key column %.*s in %s; its keys are %s", lex_shown(r->s, r->t),
+              r->s + r->t.off, blk->name, list);
+}
+
+static bool arg_is(const DirArg *a, const char *name)
+{
+    return a->name && ascii_ieq(a->name, name);
+}
+
+/* An argument whose name is none of `names`, which is NULL-terminated. */
+NORETURN static void unknown_arg(Binder *b, const Directive *d, const DirArg *a, const char *const *names)
+{
+    const char *said = a->name ? a->name : a->text;
+    int n = 0;
+
+    while (names[n]) n++;
+    const char *near = nearest_name(said, names, n);
+    if (near)
+        diag_fail(b->c, ERR_directive_argument, a->at, "@%s has no argument %.40s; did you mean %s?", dir_word(d->word), said,
+                  near);
+    diag_fail(b->c, ERR_directive_argument, a->at, "@%s has no argument %.40s: %s", dir_word(d->word), said,
+              dir_info[d->word].usage);
+}
+
+static void no_twice(Binder *b, const Directive *d, int i)
+{
+    const DirArg *a = &d->arg[i];
+
+    for (int j = 0; j < i && a->name; j++)
+        if (arg_is(&d->arg[j], a->name))
+            diag_fail(b->c, ERR_directive_argument, a->at, "@%s has %s twice", dir_word(d->word), a->name);
+}
+
+/* ---- @data ---- */
+
+static void add_batch_key(Binder *b, Block *blk, const DirArg *a)
+{
+    Reader r = reader(b->c, a->at);
+    const Span at = a->at;
+
+    if (lex_is(r.s, r.t, "rows") && !blk->n_batch) {
+        blk->batch_rows = true;
+    } else {
+        const char *key = key_column(b, blk, &r);
+        for (int i = 0; i < blk->n_batch; i++)
+            if (!strcmp(blk->batch_key[i], key))
+                diag_fail(b->c, ERR_directive_argument, at, "batch key %s stands here twice", key);
+        if (blk->n_batch == MAX_BATCH_KEYS || blk->batch_rows)
+            diag_fail(b->c, ERR_directive_argument, at, blk->batch_rows ? "batch = rows stands alone"
+                      : "more than %d batch keys", MAX_BATCH_KEYS);
+        VEC_PUSH(&b->c->arena, blk->batch_key, blk->n_batch, key);
+    }
+    advance(&r);
+    expect_end(b, &r, dir_info[DIR_data].usage);
+}
+
+void dir_data(Binder *b, const Directive *d, Block *blk)
+{
+    static const char *const names[] = { "batch", NULL };
+
+    blk->is_data = true;
+    for (int i = 0; i < d->n_args; i++) {
+        if (d->arg[i].name ? !arg_is(&d->arg[i], "batch") : i == 0)
+            unknown_arg(b, d, &d->arg[i], names);
+        no_twice(b, d, i);
+        add_batch_key(b, blk, &d->arg[i]);
+    }
+}
+
+/* ---- @param ---- */
+
+static const struct InitInfo *find_init(Binder *b, const Reader *r)
+{
+    const char *names[COUNT_OF(init_info)], *word = at_name(r) ? lex_name(&b->c->arena, r->s, r->t) : "";
+
+    for (size_t i = 0; i < COUNT_OF(init_info); i++) {
+        names[i] = init_info[i].name;
+        if (ascii_ieq(names[i], word))
+            return &init_info[i];
+    }
+    const char *near = nearest_name(word, names, COUNT_OF(names));
+    if (near)
+        diag_fail(b->c, ERR_directive_argument, here(r), "no initial value %s; did you mean %s?", word, near);
+    diag_fail(b->c, ERR_directive_argument, here(r), "no such initial value; they are a number, zeros, ones, const(x), "
+              "uniform(a, b), normal(mean, sd), xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal, torch_default");
+}
+
+static void check_init(Binder *b, const struct InitInfo *info, const Init *init)
+{
+    if (init->n_args < info->least || init->n_args > info->most)
+        diag_fail(b->c, ERR_directive_argument, init->at, info->most ? "%s takes %d number%s, not %d"
+                  : "%s takes no numbers", info->name, info->most, info->most == 1 ? "" : "s", init->n_args);
+    if (!strcmp(info->name, "uniform") && init->arg[0] > init->arg[1])
+        diag_fail(b->c, ERR_directive_argument, init->at, "uniform(a, b) needs a <= b");
+    if (!strcmp(info->name, "normal") && init->arg[1] < 0)
+        diag_fail(b->c, ERR_directive_argument, init->at, "normal(mean, sd) needs sd >= 0");
+}
+
+/* One argument of an initial value: a number, or `of = table` for torch_default. */
+static void read_init_arg(Binder *b, const DirArg *a, const struct InitInfo *info, Init *init)
+{
+    Reader r = reader(b->c, a->at);
+
+    if (arg_is(a, "of") && !strcmp(info->name, "torch_default") && at_name(&r)) {
+        init->of = lex_name(&b->c->arena, r.s, r.t);
+        advance(&r);
+    } else if (a->name) {
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s has no argument %s%s", info->name, a->name,
+                  !strcmp(info->name, "torch_default") ? "; it has of = TABLE" : "");
+    } else if (init->n_args == (int)COUNT_OF(init->arg)) {
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s takes %d numbers at most", info->name, info->most);
+    } else {
+        init->arg[init->n_args++] = read_number(b, &r, info->name);
+    }
+    expect_end(b, &r, dir_info[DIR_param].usage);
+}
+
+/* `init = name`, `init = name(numbers)` or `init = number`. */
+static void read_init(Binder *b, const DirArg *a, Init *init)
+{
+    Reader r = reader(b->c, a->at);
+    DirArg *arg = NULL;
+    int n = 0;
+
+    init->at = a->at;
+    if (!at_name(&r)) {
+        init->name = "const";
+        init->arg[init->n_args++] = read_number(b, &r, "init");
+        expect_end(b, &r, dir_info[DIR_param].usage);
+        return;
+    }
+    const struct InitInfo *info = find_init(b, &r);
+    init->name = info->name;
+    advance(&r);
+    if (at_punct(&r, '(') && !read_args(&r, info->name, dir_info[DIR_param].usage, &arg, &n))
+        bind_give_up(b);
+    expect_end(b, &r, dir_info[DIR_param].usage);
+    for (int i = 0; i < n; i++)
+        read_init_arg(b, &arg[i], info, init);
+    check_init(b, info, init);
+    if (!strcmp(init->name, "ones")) {
+        init->name = "const";
+        init->arg[init->n_args++] = 1;
+    }
+}
+
+/* `in = (c1, c2)` or `in = c`. */
+static void read_fan_in(Binder *b, const DirArg *a, const Block *blk, Init *init)
+{
+    Reader r = reader(b->c, a->at);
+    const bool list = take_punct(&r, '(');
+
+    do {
+        VEC_PUSH(&b->c->arena, init->in, init->n_in, key_column(b, blk, &r));
+        advance(&r);
+    } while (list && take_punct(&r, ','));
+    if (list && !take_punct(&r, ')'))
+        diag_fail(b->c, ERR_directive_argument, here(&r), "the ) of in = (…) is missing");
+    expect_end(b, &r, dir_info[DIR_param].usage);
+}
+
+/* A flag: `freeze`, `freeze = 0`, `decay = 1`. */
+static bool read_flag(Binder *b, const DirArg *a, const char *of)
+{
+    Reader r = reader(b->c, a->at);
+
+    const double v = read_number(b, &r, of);
+    expect_end(b, &r, dir_info[DIR_param].usage);
+    if (v != 0 && v != 1)
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s is 0 or 1", of);
+    return v != 0;
+}
+
+void dir_param(Binder *b, const Directive *d, Block *blk)
+{
+    static const char *const names[] = { "init", "in", "decay", "freeze", NULL };
+    Init *init = ARENA_NEW(&b->c->arena, Init);
+
+    blk->is_param = true;
+    for (int i = 0; i < d->n_args; i++) {
+        const DirArg *a = &d->arg[i];
+        no_twice(b, d, i);
+        if (arg_is(a, "init"))
+            read_init(b, a, init);
+        else if (arg_is(a, "in"))
+            read_fan_in(b, a, blk, init);
+        else if (arg_is(a, "decay"))
+            blk->no_decay = !read_flag(b, a, "decay");
+        else if (arg_is(a, "freeze"))
+            blk->frozen = read_flag(b, a, "freeze");
+        else if (!a->name && ascii_ieq(a->text, "freeze"))
+            blk->frozen = true;
+        else
+            unknown_arg(b, d, a, names);
+    }
+    if (init->name || init->n_in)
+        blk->init = init;
+}
+
+/* ---- @minimize ---- */
+
+static Block *objective_table(Binder *b, Reader *r)
+{
+    if (!at_name(r))
+        diag_fail(b->c, ERR_directive_syntax, here(r), "a table is named here: %s", dir_info[DIR_minimize].usage);
+    Block *t = bind_named(b, lex_name(&b->c->arena, r->s, r->t), here(r));
+    advance(r);
+    return t;
+}
+
+/* `lr = EXPR` is kept as text; other arguments are numbers, true, false, or a bare flag. */
+static void read_opt_arg(Binder *b, const DirArg *a, Objective *o)
+{
+    Reader r = reader(b->c, a->at);
+    OptArg out = { a->name ? a->name : a->text, 1 };
+
+    if (arg_is(a, "lr")) {
+        o->lr = a->text;
+        return;
+    }
+    if (!a->name && !at_name(&r))
+        diag_fail(b->c, ERR_directive_argument, a->at, "arguments of an optimizer have names: adam(lr = 1e-3)");
+    if (!a->name || lex_is(r.s, r.t, "true"))
+        advance(&r);
+    else if (lex_is(r.s, r.t, "false")) {
+        out.val = 0;
+        advance(&r);
+    } else
+        out.val = read_number(b, &r, out.name);
+    expect_end(b, &r, dir_info[DIR_minimize].usage);
+    VEC_PUSH(&b->c->arena, o->arg, o->n_args, out);
+}
+
+static void read_optimizer(Binder *b, Reader *r, Objective *o)
+{
+    DirArg *arg = NULL;
+    int n = 0;
+
+    if (!at_name(r))
+        diag_fail(b->c, ERR_directive_syntax, here(r), "an optimizer is named here: %s", dir_info[DIR_minimize].usage);
+    o->optimizer = lex_name(&b->c->arena, r->s, r->t);
+    advance(r);
+    if (at_punct(r, '(') && !read_args(r, o->optimizer, dir_info[DIR_minimize].usage, &arg, &n))
+        bind_give_up(b);
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < i && arg[i].name; j++)
+            if (arg_is(&arg[j], arg[i].name))
+                diag_fail(b->c, ERR_directive_argument, arg[i].at, "%s has %s twice", o->optimizer, arg[i].name);
+        read_opt_arg(b, &arg[i], o);
+    }
+}
+
+static void read_over(Binder *b, Reader *r, Objective *o)
+{
+    do {
+        const Span at = here(r);
+        Block *t = objective_table(b, r);
+        for (int i = 0; i < o->n_over; i++)
+            if (o->over[i] == t)
+                diag_fail(b->c, ERR_directive_argument, at, "%s stands in over twice", t->name);
+        if (t->kind != BLK_base || t->role == BASE_range)
+            diag_fail(b->c, ERR_directive_argument, at, "%s is computed; over names parameters or data tables", t->name);
+        VEC_PUSH(&b->c->arena, o->over, o->n_over, t);
+    } while (take_punct(r, ','));
+}
+
+void dir_objective(Binder *b, const Directive *d)
+{
+    Reader r = reader(b->c, d->rest_at);
+    Objective o = { .at = d->at };
+
+    if (r.t.kind == TOK_end)
+        diag_fail(b->c, ERR_directive_syntax, d->at, "@minimize what? %s", dir_info[DIR_minimize].usage);
+    o.loss = objective_table(b, &r);
+    const bool named = lex_is(r.s, r.t, "over");
+    if (named) {
+        advance(&r);
+        read_over(b, &r, &o);
+    }
+    if (lex_is(r.s, r.t, "using")) {
+        advance(&r);
+        read_optimizer(b, &r, &o);
+    }
+    expect_end(b, &r, dir_info[DIR_minimize].usage);
+    for (int i = 0; i < b->p->n_blocks && !named; i++)
+        if (b->p->block[i]->is_param && !b->p->block[i]->frozen)
+            VEC_PUSH(&b->c->arena, o.over, o.n_over, b->p->block[i]);
+    VEC_PUSH(&b->c->arena, b->p->obj, b->p->n_obj, o);
+}

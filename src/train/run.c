@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - the training loop.  A step: draw the batch, write sqlgrad_step, let the engine evaluate the loss and
+ * the update blocks, look at the loss, and only then assign.  Nothing in the database changes but by checkpoints.
+ *
+ * The numbers depend on the parameters, the data, the options and the step number alone, so a run resumed at
+ * step k is the run that was never stopped.  The cadence of checkpoints and evaluations changes none. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CHECKPOINT_SECONDS 30.0
+
+/* The loop's own state. */
+typedef struct Loop1 {
+    Train *t;
+    Err *e;
+    Engine *g;
+    Progress progress;
+    Block **target; int n_loss_targets, n_all_targets;      /* loss and updates; and the metrics */
+    int64_t per_epoch, total, step, eval_every;
+    uint32_t *perm; int64_t perm_epoch;
+    Table batch, row;                   /* what the engine was last given */
+    Table *now_param, *now_state;       /* as last fetched, to be saved */
+    Table *eval_param;                  /* as the evaluation sets were given them */
+    Table *best; double best_value; bool has_best;
+    int waited;                         /* evaluations without improvement */
+    bool stopped, patience_over;
+    double loss, saved;                 /* saved: clock of the last checkpoint */
+} Loop1;
+
+int64_t train_per_epoch(const Train *t)
+{
+    const int64_t n = (int64_t)t->keys->n_rows;
+
+    if (t->batch <= 0 || !t->keys->n_cols || n <= t->batch)
+        return 1;
+    return n / t->batch + (n % t->batch != 0);
+}
+
+int64_t train_total(const Train *t)
+{
+    int64_t n;
+
+    if (t->steps)
+        return t->steps;
+    return __builtin_mul_overflow(t->epochs, train_per_epoch(t), &n) ? INT64_MAX : n;
+}
+
+/* ---- starting ---- */
+
+static Code bind_start(Loop1 *l)
+{
+    const Train *t = l->t;
+    const StepPlan *s = &t->plan;
+    Code rc = OK;
+
+    for (int k = 0; k < t->p->n_blocks && rc == OK; k++) {
+        const Table *rows = feed_find(t->feed, t->n_feeds, t->p->block[k]);
+        if (rows)
+            rc = t->ops->bind(l->g, t->p->block[k], rows, l->e);
+    }
+    for (int k = 0; k < s->n_over && rc == OK; k++) {
+        rc = t->ops->bind(l->g, s->over[k], &t->param[k], l->e);
+        if (rc == OK && s->state[k])
+            rc = t->ops->bind(l->g, s->state[k], &t->state[k], l->e);
+    }
+    return rc;
+}
+
+static void list_targets(Loop1 *l)
+{
+    const Train *t = l->t;
+    Arena *a = &l->progress.arena;
+
+    VEC_PUSH(a, l->target, l->n_all_targets, t->plan.loss);
+    for (int k = 0; k < t->plan.n_over; k++)
+        VEC_PUSH(a, l->target, l->n_all_targets, t->plan.update[k]);
+    l->n_loss_targets = l->n_all_targets;
+    for (int k = 0; k < t->n_metrics; k++)
+        VEC_PUSH(a, l->target, l->n_all_targets, t->metric[k]);
+}
+
+static Code loop_open(Loop1 *l)
+{
+    Train *t = l->t;
+    Code rc;
+
+    const double began = clock_seconds();
+    l->per_epoch = train_per_epoch(t);
+    l->total = train_total(t);
+    l->eval_every = t->eval_every ? t->eval_every : t->steps ? (l->total + 9) / 10 : 1;
+    if (!t->steps && !__builtin_mul_overflow(l->eval_every, l->per_epoch, &l->eval_every))
+        l->eval_every += l->eval_every == 0;
+    l->perm_epoch = -1;
+    l->step = t->start;
+    list_targets(l);
+    if (l->per_epoch > 1 && !(l->perm = mem_try(t->keys->n_rows * sizeof *l->perm)))
+        return err_set(l->e, E_ENV, ERR_mem_exhausted, "out of memory for the order of batches");
+    rc = t->ops->open(&l->g, t->p, &t->eo, l->e);
+    if (rc == OK)
+        rc = bind_start(l);
+    for (int k = 0; k < t->n_evals && rc == OK; k++)
+        rc = forward_open(&t->eval[k].f, l->e);
+    t->compile_seconds += clock_seconds() - began;
+    l->progress = (Progress){ .to = t->report, .first = t->start, .total = l->total, .per_epoch = l->per_epoch,
+                              .rows = t->rows / l->per_epoch, .began = clock_seconds(), .said = clock_seconds(),
+                              .arena = l->progress.arena };
+    l->saved = l->progress.began;
+    return rc;
+}
+
+static void free_tables(Table *t, int n)
+{
+    for (int k = 0; t && k < n; k++)
+        table_free(&t[k]);
+    mem_free(t);
+}
+
+static void loop_close(Loop1 *l)
+{
+    for (int k = 0; k < l->t->n_evals; k++)
+        forward_close(&l->t->eval[k].f);
+    if (l->g)
+        l->t->ops->close(l->g);
+    free_tables(l->now_param, l->t->plan.n_over);
+    free_tables(l->now_state, l->t->plan.n_over);
+    free_tables(l->eval_param, l->t->plan.n_over * l->t->n_evals);
+    free_tables(l->best, l->t->plan.n_over);
+    mem_free(l->perm);
+    table_free(&l->batch);
+    table_free(&l->row);
+    arena_free(&l->progress.arena);
+}
+
+/* ---- one step ---- */
+
+static Code draw_batch(Loop1 *l)
+{
+    const Train *t = l->t;
+    const int64_t epoch = l->step / l->per_epoch, first = l->step % l->per_epoch * t->batch;
+    const uint32_t n = (uint32_t)t->keys->n_rows;
+    Table next = { 0 };
+
+    if (l->per_epoch == 1)
+        return OK;
+    if (epoch != l->perm_epoch)
+        draw_permutation(t->seed, (uint64_t)epoch, l->perm, n);
+    l->perm_epoch = epoch;
+    const int64_t left = (int64_t)n - first;
+    Code rc = batch_take(t->keys, l->perm, (size_t)first, (size_t)(left < t->batch ? left : t->batch), &next, l->e);
+    if (rc == OK)
+        rc = t->ops->batch(l->g, &next, l->e);
+    table_free(&l->batch);
+    l->batch = next;
+    return rc;
+}
+
+static Code write_step_row(Loop1 *l)
+{
+    Table next = { 0 };
+    Code rc = optim_step_row(&l->t->plan, l->step, l->step / l->per_epoch, &next, l->e);
+
+    if (rc == OK)
+        rc = l->t->ops->bind(l->g, l->t->plan.step, &next, l->e);
+    table_free(&l->row);
+    l->row = next;
+    return rc;
+}
+
+/* The REAL columns of a one-row table, one Metric each. */
+static int take_metrics(const Block *b, const Table *t, Arena *a, Metric *m)
+{
+    int n_values = 0, n = 0;
+
+    for (int c = 0; c < t->n_cols; c++)
+        n_values += t->col[c].type != T_TEXT;
+    for (int c = 0; c < t->n_cols; c++)
+        if (t->col[c].type != T_TEXT) {
+            const bool has = t->n_rows == 1 && !table_null(t, c, 0);
+            m[n++] = (Metric){ n_values == 1 ? b->name : arena_printf(a, "%s.%s", b->name, t->col[c].name),
+                               has ? table_real(t, c, 0) : NAN };
+        }
+    return n;
+}
+
+static Code read_loss(Loop1 *l)
+{
+    Table t = { 0 };
+    const Block *b = l->t->plan.loss;
+    Code rc = l->t->ops->fetch(l->g, b, false, &t, l->e);
+    int c = 0;
+
+    while (c < t.n_cols && t.col[c].type != T_REAL)
+        c++;
+    if (rc == OK && (t.n_rows != 1 || c == t.n_cols || table_null(&t, c, 0)))
+        rc = err_set(l->e, E_INPUT, ERR_train_loss, "no row reached the loss %s at step %lld", b->name, (long long)l->step);
+    else if (rc == OK)
+        l->loss = table_real(&t, c, 0);
+    table_free(&t);
+    return rc;
+}
+
+static Code blame_nonfinite(Loop1 *l)
+{
+    const Block *b = l->t->ops->nonfinite(l->g);
+
+    return err_set(l->e, E_INPUT, ERR_train_nonfinite,
+                   "step %lld: an infinity or NaN appeared, first in %s; the parameters before this step are kept",
+                   (long long)l->step, b ? b->name : l->t->plan.loss->name);
+}
+
+static bool eval_due(const Loop1 *l)
+{
+    return (l->step + 1) % l->eval_every == 0 || l->step + 1 == l->total;
+}
+
+static Code one_step(Loop1 *l)
+{
+    const bool metrics = eval_due(l) && l->t->n_evals == 0;
+    Code rc = draw_batch(l);
+
+    if (rc == OK) rc = write_step_row(l);
+    if (rc == OK) rc = l->t->ops->run(l->g, l->target, metrics ? l->n_all_targets : l->n_loss_targets, true, l->e);
+    if (rc == OK) rc = read_loss(l);
+    if (rc == OK && !isfinite(l->loss)) rc = blame_nonfinite(l);
+    return rc == OK ? l->t->ops->assign(l->g, l->e) : rc;
+}
+
+/* ---- evaluating ---- */
+
+/* The engine's rows of `block` in place of *out. */
+static Code fetch_into(Loop1 *l, const Block *block, Table *out)
+{
+    Table now = { 0 };
+    const Code rc = l->t->ops->fetch(l->g, block, false, &now, l->e);
+
+    if (rc == OK) {
+        table_free(out);
+        *out = now;
+    }
+    return rc;
+}
+
+static Code fetch_params(Loop1 *l, Table **param, Table **state)
+{
+    const StepPlan *s = &l->t->plan;
+    Code rc = OK;
+
+    if (!*param)
+        *param = mem_alloc((size_t)s->n_over * sizeof **param);
+    if (state && !*state)
+        *state = mem_alloc((size_t)s->n_over * sizeof **state);
+    for (int k = 0; k < s->n_over && rc == OK; k++) {
+        rc = fetch_into(l, s->over[k], &(*param)[k]);
+        if (rc == OK && state && s->state[k])
+            rc = fetch_into(l, s->state[k], &(*state)[k]);
+    }
+    return rc;
+}
+
+/* Remember the best parameters, and count how long nothing got better. */
+static Code watch(Loop1 *l, const Metric *m, int n)
+{
+    const Watch *const both[2] = { &l->t->stop_at, &l->t->keep };
+    const Watch *w = both[0]->metric ? both[0] : both[1];
+
+    for (int k = 0; w->metric && k < n; k++) {
+        if (!ascii_ieq(m[k].name, w->metric))
+            continue;
+        const double v = m[k].value;
+        if (l->has_best && !(w->low ? v < l->best_value : v > l->best_value)) {
+            l->waited++;
+            l->patience_over = l->t->stop_at.metric && l->waited >= l->t->stop_at.patience;
+            return OK;
+        }
+        l->has_best = true;
+        l->best_value = v;
+        l->waited = 0;
+        if (!l->t->keep.metric)
+            return OK;
+        return fetch_params(l, &l->best, NULL);
+    }
+    return OK;
+}
+
+static Code say_metrics(Loop1 *l, const char *split, const Metric *m, int n)
+{
+    for (int k = 0; k < n; k++)
+        if (isfinite(m[k].value))
+            history_add(&l->t->ckpt, l->step / l->per_epoch, l->step, split, m[k].name, m[k].value);
+    progress_metrics(&l->progress, split, l->step + 1, m, n);
+    return watch(l, m, n);
+}
+
+/* The training program's own metrics, from the run of this step. */
+static Code train_metrics(Loop1 *l)
+{
+    Arena a = { 0 };
+    Metric m[64];
+    int n = 0;
+    Code rc = OK;
+
+    for (int k = 0; k < l->t->n_metrics && rc == OK && n + l->t->metric[k]->n_cols <= (int)COUNT_OF(m); k++) {
+        Table t = { 0 };
+        rc = l->t->ops->fetch(l->g, l->t->metric[k], false, &t, l->e);
+        if (rc == OK)
+            n += take_metrics(l->t->metric[k], &t, &a, m + n);
+        table_free(&t);
+    }
+    if (rc == OK && n)
+        rc = say_metrics(l, "train", m, n);
+    arena_free(&a);
+    return rc;
+}
+
+/* Give an evaluation set the parameters of now.  The engine may keep what it was bound to, so the rows of
+ * before are freed only after the new ones are bound. */
+static Code bind_eval(Loop1 *l, EvalSet *v)
+{
+    const StepPlan *s = &l->t->plan;
+    Code rc = OK;
+
+    if (!l->eval_param)
+        l->eval_param = mem_alloc((size_t)(s->n_over * l->t->n_evals) * sizeof *l->eval_param);
+    for (int k = 0; k < s->n_over && rc == OK; k++) {
+        Table *slot = &l->eval_param[(v - l->t->eval) * s->n_over + k], old = *slot;
+        *slot = (Table){ 0 };
+        rc = fetch_into(l, s->over[k], slot);
+        if (rc == OK)
+            rc = forward_bind(&v->f, s->over[k]->name, slot, l->e);
+        table_free(&old);
+    }
+    return rc;
+}
+
+static Code eval_set(Loop1 *l, EvalSet *v)
+{
+    Table *out = mem_alloc((size_t)v->f.n_targets * sizeof *out);
+    Arena a = { 0 };
+    Metric m[64];
+    int n = 0;
+    Code rc = bind_eval(l, v);
+
+    if (rc == OK)
+        rc = forward_run(&v->f, out, l->e);
+    for (int k = 0; k < v->f.n_targets && rc == OK && n + out[k].n_cols <= (int)COUNT_OF(m); k++)
+        n += take_metrics(v->f.target[k], &out[k], &a, m + n);
+    if (rc == OK)
+        rc = say_metrics(l, v->name, m, n);
+    for (int k = 0; k < v->f.n_targets; k++)
+        table_free(&out[k]);
+    mem_free(out);
+    arena_free(&a);
+    return rc;
+}
+
+static Code evaluate(Loop1 *l)
+{
+    Code rc = OK;
+
+    if (!l->t->n_evals)
+        return train_metrics(l);
+    for (int k = 0; k < l->t->n_evals && rc == OK; k++)
+        rc = eval_set(l, &l->t->eval[k]);
+    return rc;
+}
+
+/* ---- saving ---- */
+
+static const char *first_nonfinite(const Table *t, int n)
+{
+    for (int k = 0; k < n; k++)
+        for (int c = 0; c < t[k].n_cols; c++)
+            for (size_t r = 0; t[k].col[c].type == T_REAL && r < t[k].n_rows; r++)
+                if (!isfinite(t[k].col[c].r[r]))
+                    return t[k].name;
+    return NULL;
+}
+
+/* Write what is so far, if it is finite. */
+static Code save(Loop1 *l, const char *status)
+{
+    Train *t = l->t;
+    const StepPlan *s = &t->plan;
+    Code rc = fetch_params(l, &l->now_param, &l->now_state);
+
+    if (rc != OK)
+        return rc;
+    const char *bad = first_nonfinite(l->now_param, s->n_over);
+    if (!bad && s->n_slots)
+        bad = first_nonfinite(l->now_state, s->n_over);
+    if (bad)
+        return err_set(l->e, E_INPUT, ERR_train_nonfinite, "step %lld: an infinity or NaN appeared in %s; "
+                       "the last checkpoint, at step %lld, is kept", (long long)l->step - 1, bad, (long long)t->ckpt.row.step);
+    const bool final = !strcmp(status, "finished") && l->best;
+    t->ckpt.row.step = l->step;
+    t->ckpt.row.epoch = l->step / l->per_epoch;
+    t->ckpt.row.status = status;
+    l->saved = clock_seconds();
+    return checkpoint_write(&t->ckpt, s, final ? l->best : l->now_param, l->now_state, l->e);
+}
+
+static bool save_due(const Loop1 *l)
+{
+    if (l->t->checkpoint_every)
+        return l->step % l->t->checkpoint_every == 0;
+    return clock_seconds() - l->saved >= CHECKPOINT_SECONDS;
+}
+
+/* ---- the loop ---- */
+
+static Code loop_step(Loop1 *l)
+{
+    const double began = clock_seconds();
+    Code rc = one_step(l);
+
+    if (rc != OK)
+        return rc;
+    history_add(&l->t->ckpt, l->step / l->per_epoch, l->step, "train", l->t->plan.loss->name, l->loss);
+    progress_step(&l->progress, l->step, l->loss, clock_seconds() - began);
+    if (eval_due(l))
+        rc = evaluate(l);
+    l->step++;
+    if (rc == OK && l->step < l->total && save_due(l))
+        rc = save(l, "running");
+    return rc;
+}
+
+static Code loop_steps(Loop1 *l)
+{
+    Code rc = OK;
+
+    while (rc == OK && l->step < l->total && !l->patience_over) {
+        if (*l->t->stop)
+            return E_STOPPED;
+        rc = loop_step(l);
+    }
+    return rc;
+}
+
+/* Whatever happened, save what can be saved; the first error is the one reported. */
+static Code loop_end(Loop1 *l, Code rc)
+{
+    Err later = { 0 };
+
+    if (rc == OK)
+        return save(l, "finished");
+    if (rc == E_ENV)
+        return rc;
+    Err *first = l->e;
+    l->e = &later;
+    *l->t->stop = 0;                            /* or the engine would not let the state out */
+    const Code saved = save(l, rc == E_STOPPED ? "interrupted" : "failed");
+    l->e = first;
+    return rc == E_STOPPED && saved != OK ? err_set(l->e, saved, later.id, "%s", later.msg) : rc;
+}
+
+Code train_loop(Train *t, Err *e)
+{
+    Loop1 l = { .t = t, .e = e };
+    Code rc = loop_open(&l);
+
+    if (rc == OK && !t->ckpt.begun)
+        rc = save(&l, "running");
+    if (rc == OK)
+        rc = loop_end(&l, loop_steps(&l));
+    if (rc == OK)
+        progress_done(&l.progress, l.step, l.loss, t->compile_seconds, t->load_seconds);
+    loop_close(&l);
+    return rc;
+}
