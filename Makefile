@@ -45,6 +45,9 @@ REPLAY  := $(FUZZERS:%=$(BUILD)/replay/%)
 # Sanitizers change what gcc can see, and some of its warnings with it; the ordinary build keeps -Werror.
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-error
 
+# Two compilers at a time, unless make was called with -j itself.
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2)
+
 Q = $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1)';)
 
@@ -53,7 +56,7 @@ say = $(if $(V),,@echo '  $(1)';)
         clean deps FORCE
 
 all: $(BUILD)/deps.ok
-	$(Q)$(MAKE) --no-print-directory products
+	+$(Q)$(SUBMAKE) products
 
 products: $(OUT)/sqlgrad $(OUT)/libsqlgrad.a $(OUT)/libsqlgrad.so
 
@@ -107,23 +110,23 @@ test-programs: $(UNIT) $(REPLAY)
 # ---- other builds: the same rules with another $(BUILD) ----
 
 asan-build:
-	$(Q)$(MAKE) --no-print-directory BUILD=build/asan MODE='-DARENA_DEBUG=1 -DSQLGRAD_DEBUG=1 $(SAN)' \
+	+$(Q)$(SUBMAKE) BUILD=build/asan MODE='-DARENA_DEBUG=1 -DSQLGRAD_DEBUG=1 $(SAN)' \
 	    CFLAGS='-O1 -g' SAN_LINK='$(SAN)' all test-programs
 
 debug:
-	$(Q)$(MAKE) --no-print-directory BUILD=build/debug MODE='-DSQLGRAD_DEBUG=1' CFLAGS='-O0 -g3' all
+	+$(Q)$(SUBMAKE) BUILD=build/debug MODE='-DSQLGRAD_DEBUG=1' CFLAGS='-O0 -g3' all
 
 # ---- tests ----
 
 # The installer may bring the compiler itself, so the build is a second make.
 test:
 	$(Q)scripts/install-deps.sh build test
-	$(Q)$(MAKE) --no-print-directory all test-programs
-	$(Q)$(MAKE) --no-print-directory asan-build
+	+$(Q)$(SUBMAKE) all test-programs
+	+$(Q)$(SUBMAKE) asan-build
 	$(Q)test/run --all --asan build/asan/sqlgrad
 
 check: all
-	$(Q)$(MAKE) --no-print-directory test-programs
+	+$(Q)$(SUBMAKE) test-programs
 	$(Q)test/run --quick
 
 asan: asan-build
@@ -135,10 +138,10 @@ rewrite: all
 style:
 	$(Q)scripts/style.py
 
-FUZZ_BUILD = $(MAKE) --no-print-directory BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' SAN_LINK='$(SAN)' \
+FUZZ_BUILD = $(SUBMAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' SAN_LINK='$(SAN)' \
              MODE='-DARENA_DEBUG=1 -DSQLGRAD_DEBUG=1 -fsanitize=fuzzer-no-link $(SAN)'
 fuzz:
-	$(Q)$(FUZZ_BUILD) $(FUZZERS:%=build/fuzz/fuzzer/%)
+	+$(Q)$(FUZZ_BUILD) $(FUZZERS:%=build/fuzz/fuzzer/%)
 	$(Q)test/fuzz/run build/fuzz $(or $(SECONDS),60) $(FUZZERS)
 
 $(BUILD)/fuzzer/%: test/fuzz/%.c test/fuzz/fuzz.h $(OUT)/libsqlgrad.a
@@ -149,7 +152,7 @@ $(BUILD)/fuzzer/%: test/fuzz/%.c test/fuzz/fuzz.h $(OUT)/libsqlgrad.a
 
 demo:
 	$(Q)scripts/install-deps.sh build demo
-	$(Q)$(MAKE) --no-print-directory all
+	+$(Q)$(SUBMAKE) all
 	$(Q)scripts/demo.sh
 
 install: all

@@ -4,7 +4,7 @@
 --
 -- The 23 flights before Challenger's last one, the temperature at launch in degrees Fahrenheit, and whether an
 -- O-ring of the boosters was damaged (Dalal, Fowlkes and Hoadley, J. American Statistical Association 84,
--- 1989).  The likelihood has one maximum, at 15.0429 - 0.2322 * temperature, a probability of 0.9994 at the
+-- 1989).  The likelihood has one maximum, at 15.0429 - 0.2322 * temperature, a probability of 0.9996 at the
 -- 31 degrees of that last morning; training must find it.  Everything is in this file.
 --
 --   sqlgrad train models/logreg.sql --db orings.db --steps 500

@@ -37,7 +37,53 @@
     E(bind_target, "bind.target", "a table asked for that does not exist")                         \
     E(bind_list, "bind.list", "a list of names that cannot be read")                               \
     E(bind_text, "bind.text", "an expression text that is not one expression")                     \
+    E(bind_unbatched, "bind.unbatched", "note: a table without @data is joined to a batch key")     \
     E(bind_same_name, "bind.same_name", "note: file and database have a table of the same name")  
+
+#define ERRORS_QUERY(E) \
+    E(query_no_column, "query.no_column", "a column that the tables of FROM do not have") \
+    E(query_no_table, "query.no_table", "a table name before a dot that FROM does not have") \
+    E(query_ambiguous, "query.ambiguous", "a column name that several tables of FROM have") \
+    E(query_alias, "query.alias", "two tables of FROM with one name, or more new column names than columns") \
+    E(query_duplicate, "query.duplicate", "two output columns with one name") \
+    E(query_reserved, "query.reserved", "a name with the prefix of generated names") \
+    E(query_from, "query.from", "something in FROM that is no table, subquery or join") \
+    E(query_join, "query.join", "RIGHT or FULL JOIN, or a join with an alias") \
+    E(query_using, "query.using", "a USING column that one side of the join does not have") \
+    E(query_with, "query.with", "WITH RECURSIVE, or WITH over something else than SELECT") \
+    E(query_clause, "query.clause", "a clause of SELECT that the language does not have") \
+    E(query_ordinal, "query.ordinal", "GROUP BY or ORDER BY a position that the select list does not have") \
+    E(query_order, "query.order", "ORDER BY without LIMIT or the reverse, or a LIMIT that is no number") \
+    E(query_set, "query.set", "INTERSECT or EXCEPT") \
+    E(query_union, "query.union", "branches of UNION that differ in columns or types") \
+    E(query_untyped, "query.untyped", "a column that is always NULL") \
+    E(query_limit, "query.limit", "a query with too many tables, columns, keys, rows or levels") \
+    E(expr_type, "expr.type", "TEXT where a number is needed, or beside one; % of a REAL") \
+    E(expr_condition, "expr.condition", "a value where a condition is needed") \
+    E(expr_number, "expr.number", "a number that cannot be read") \
+    E(expr_operator, "expr.operator", "an operator that the language does not have") \
+    E(expr_function, "expr.function", "a function that the language does not have") \
+    E(expr_arguments, "expr.arguments", "wrong arguments of a function") \
+    E(expr_cast, "expr.cast", "a CAST that the language does not have") \
+    E(expr_star, "expr.star", "* where it does not stand for columns") \
+    E(expr_size, "expr.size", "an expression that is nested too deeply or becomes too large") \
+    E(expr_unsupported, "expr.unsupported", "a form of expression that the language does not have") \
+    E(group_place, "group.place", "an aggregate where none can stand") \
+    E(group_nested, "group.nested", "an aggregate inside an aggregate") \
+    E(group_alias, "group.alias", "an alias of an aggregate in WHERE or GROUP BY") \
+    E(group_bare, "group.bare", "a column beside aggregates that GROUP BY does not determine") \
+    E(group_distinct, "group.distinct", "DISTINCT in an aggregate other than COUNT, MIN, MAX") \
+    E(window_place, "window.place", "a window where none can stand") \
+    E(window_form, "window.form", "a window function or frame that the language does not have") \
+    E(subquery_place, "subquery.place", "a subquery where none can stand") \
+    E(subquery_columns, "subquery.columns", "a subquery with the wrong number of columns") \
+    E(subquery_rows, "subquery.rows", "a subquery used as a value that may give several rows") \
+    E(subquery_correlated, "subquery.correlated", "a subquery that meets the enclosing query otherwise than by equalities") \
+    E(subquery_form, "subquery.form", "a form of subquery that the language does not have") \
+    E(note_natural, "note.natural", "note: the columns a NATURAL JOIN means") \
+    E(note_group_alias, "note.group_alias", "note: GROUP BY takes an alias where other databases take the input column") \
+    E(note_log, "note.log", "note: LOG is the natural logarithm") \
+    E(note_int_division, "note.int_division", "note: / of two integer aggregates truncates")
 
 #define ERRORS_PASS(E)                                                                             \
     E(grad_loss, "grad.loss", "a loss that is not one row with one REAL value")                    \
@@ -47,7 +93,15 @@
     E(grad_null_key, "grad.null_key", "a table to be differentiated has NULL in a key")            \
     E(grad_key, "grad.key", "grouping, DISTINCT or an equality join on a value that is differentiated")
 
-#define ERRORS_EXEC(E)
+#define ERRORS_EXEC(E)                                                                             \
+    E(native_memory, "native.memory", "the native engine needs more memory than it may use")       \
+    E(native_rows, "native.rows", "a join of more rows than the native engine can number")         \
+    E(native_overflow, "native.overflow", "an INTEGER computation left the range of 64 bits")      \
+    E(native_table, "native.table", "a table bound to the native engine lacks a column, or holds what cannot be a key") \
+    E(native_stopped, "native.stopped", "a computation that was interrupted")                      \
+    E(sql_names, "sql.names", "names that differ in upper and lower case only, which SQLite takes for one") \
+    E(sql_overflow, "sql.overflow", "an INTEGER computation of the SQL engine left the range of 64 bits") \
+    E(sql_stopped, "sql.stopped", "a computation of the SQL engine that was interrupted")
 
 #define ERRORS_DB(E)                                                                               \
     E(db_open, "db.open", "a database that is not there, is no file, or is named wrongly")         \
@@ -84,7 +138,8 @@
     E(train_resume, "train.resume", "a run cannot be resumed with other options or another model") \
     E(train_state, "train.state", "the stored optimizer state does not fit the run")               \
     E(train_unfinished, "train.unfinished", "note: the state database holds an unfinished run")    \
-    E(train_kept, "train.kept", "note: parameters found in the state database are kept")
+    E(train_kept, "train.kept", "note: parameters found in the state database are kept")            \
+    E(train_drawn, "train.drawn", "note: parameters are not in the database, so they are new")
 
 #define ERRORS_API(E)                                                                              \
     E(api_option, "api.option", "an unknown option, or one the command does not take")             \
@@ -99,7 +154,7 @@
     E(api_not_yet, "api.not_yet", "something that a later release will do")
 
 #define ERRORS(E)                                                                                  \
-    ERRORS_BASE(E) ERRORS_FRONT(E) ERRORS_PASS(E) ERRORS_EXEC(E) ERRORS_DB(E) ERRORS_DATA(E)       \
+    ERRORS_BASE(E) ERRORS_FRONT(E) ERRORS_QUERY(E) ERRORS_PASS(E) ERRORS_EXEC(E) ERRORS_DB(E) ERRORS_DATA(E)       \
     ERRORS_TRAIN(E) ERRORS_API(E)
 
 #define E(name, text, doc) extern const char ERR_##name[];

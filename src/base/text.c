@@ -159,10 +159,12 @@ bool parse_real(const char *s, size_t n, double *out)
 {
     char tmp[64], *end;
 
-    if (!n || n >= sizeof tmp || strspn(s, "0123456789+-.eE") < n)
+    if (!n || n >= sizeof tmp)
         return false;
-    memcpy(tmp, s, n);
+    memcpy(tmp, s, n);                  /* s need not end after its n bytes */
     tmp[n] = 0;
+    if (strspn(tmp, "0123456789+-.eE") < n)
+        return false;
     *out = strtod(tmp, &end);           /* the library runs in the C locale for numbers: see api */
     return *end == 0;
 }

@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BUSY_MS 3000            /* how long to wait for another program's lock */
 #define MAX_VALUE (1 << 28)     /* bytes in one text or blob */
@@ -19,6 +20,7 @@ struct Db {
     sqlite3 *h;
     char *path;                 /* as the user said it */
     bool is_temp;
+    bool made;                  /* the file was not there; empty at the end, it goes again */
     bool immutable;             /* opened without locks; `seen` is how the file looked */
     struct stat seen;
     Arena arena;
@@ -200,6 +202,7 @@ static Code connect_file(Db *db, DbMode mode, Err *e)
     const char *uri = file_uri(&db->arena, db->path, db->immutable);
     if (sqlite3_open_v2(uri, &db->h, flag[mode] | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL))
         return sqlite_fail(db, e);
+    db->made = mode == DB_CREATE && !db->seen.st_ino;
     if ((rc = harden(db, e)) != OK)
         return rc;
     if (mode != DB_READ && sqlite3_db_readonly(db->h, "main"))
@@ -255,6 +258,8 @@ void db_close(Db *db)
     if (!db)
         return;
     sqlite3_close_v2(db->h);
+    if (db->made && size_beside(&db->arena, db->path, "") == 0)
+        unlink(db->path);
     arena_free(&db->arena);
     mem_free(db);
 }

@@ -25,7 +25,7 @@ static int shape_key(const Shape *s, int c)
     return -1;
 }
 
-void emit_shape(Buf *out, const Block *b, const Dialect *d)
+void emit_shape(Buf *out, const Block *b, double val, const Dialect *d)
 {
     const Shape *s = b->shape;
 
@@ -39,10 +39,12 @@ void emit_shape(Buf *out, const Block *b, const Dialect *d)
         const int k = shape_key(s, c);
         if (c)
             buf_puts(out, ", ");
-        if (k >= 0)
+        if (k >= 0) {
             buf_printf(out, "\"_sg_r%d\".\"v\" AS ", k);
-        else
-            buf_puts(out, "0.0 AS ");
+        } else {
+            buf_real(out, val);
+            buf_puts(out, " AS ");
+        }
         buf_ident(out, b->col[c].name);
     }
     for (int k = 0; k < s->n_cols; k++)
@@ -83,7 +85,7 @@ static bool needs_cast(const Block *b, const Col *k)
 {
     const CatCol *c = catalog_col(b, k->name);
 
-    if (k->type != T_REAL)
+    if (k->type != T_REAL || b->role == BASE_driver)
         return false;
     if (!c || !c->decl || has_word(c->decl, "INT"))
         return true;
@@ -221,13 +223,23 @@ static void put_create(Buf *out, const Block *b)
     buf_puts(out, " AS\n");
 }
 
+bool emit_makes_param(const Block *b, double *val)
+{
+    const char *init = b->init && b->init->name ? b->init->name : "zeros";
+
+    *val = !strcmp(init, "const") && b->init->n_args ? b->init->arg[0] : 0;
+    return b->role == BASE_param && b->cat && !b->cat->exists && b->shape &&
+           (!strcmp(init, "zeros") || !strcmp(init, "const"));
+}
+
 void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d)
 {
     const bool restricted = batch && is_batched(b);
+    double val = 0;
 
-    if (b->role == BASE_range || (b->role == BASE_param && b->cat && !b->cat->exists && b->shape)) {
+    if (b->role == BASE_range || emit_makes_param(b, &val)) {
         put_create(out, b);
-        emit_shape(out, b, d);
+        emit_shape(out, b, val, d);
     } else if (!needs_copy(p, b, batch, d)) {
         put_drop(out, b);                           /* a copy that another script may have left */
         return;

@@ -81,13 +81,3 @@ void emit_needed(const Prog *p, Block *const *target, int n, bool *need)
         for (int s = 0; need[k] && s < p->block[k]->n_src; s++)
             need[p->block[k]->src[s].rel->id] = true;
 }
-
-bool emit_is_whole(const Block *b)
-{
-    if (!b->is_once || b->kind == BLK_base)
-        return false;
-    for (int s = 0; s < b->n_src; s++)
-        if (b->src[s].rel->batched)
-            return true;
-    return false;
-}

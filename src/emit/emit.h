@@ -18,12 +18,17 @@ const Dialect *dialect_find(const char *name);          /* NULL: there is none o
 void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d);
 /* Only the indexes, for a table that is there already. */
 void emit_indexes(Buf *out, const Prog *p, const Block *b, const Dialect *d);
+/* The quoted name of b's index k, for those who move a table aside and must drop its indexes. */
+enum { EMIT_MAX_INDEXES = 16 };
+void emit_index_name(Buf *out, const Block *b, int k);
 /* Statements that prepare a base block: a temporary copy where the table cannot be read in place (bag,
  * conversion, another name, text keys of unknown collation, batch) or is joined by columns without an index;
  * else nothing.  `batch`: only rows whose keys are in sqlgrad_batch. */
 void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d);
-/* SELECT of all combinations that a declared table's CHECKs allow, value columns 0.0. */
-void emit_shape(Buf *out, const Block *b, const Dialect *d);
+/* SELECT of all combinations that a declared table's CHECKs allow, value columns `val`. */
+void emit_shape(Buf *out, const Block *b, double val, const Dialect *d);
+/* A parameter that the database does not have, and whose start is one number: that number in *val. */
+bool emit_makes_param(const Block *b, double *val);
 /* One UPDATE an assignment of p; `schema` holds the targets ("main", "temp"). */
 void emit_assigns(Buf *out, const Prog *p, const char *schema, const Dialect *d);
 
@@ -40,6 +45,4 @@ void emit_script(Buf *out, const Prog *p, const EmitOpts *o, const Dialect *d);
 
 /* need[id] = true for the targets and all blocks they are made from. */
 void emit_needed(const Prog *p, Block *const *target, int n, bool *need);
-/* A @once block that sees batched rows, and thus must be computed before rows are restricted. */
-bool emit_is_whole(const Block *b);
 #endif

@@ -6,7 +6,7 @@
  * with covering indexes, 55 s without).  For speed only. */
 #include "emit/emit.h"
 
-#define MAX_SETS 16
+#define MAX_SETS EMIT_MAX_INDEXES
 #define MAX_COVER 6             /* columns of an index beyond those looked up */
 
 typedef struct IndexSet { uint64_t eq, read; } IndexSet;
@@ -152,18 +152,22 @@ static void put_index_cols(IndexPrinter *x, uint64_t set)
     }
 }
 
+void emit_index_name(Buf *out, const Block *b, int k)
+{
+    Buf full = { 0 };
+
+    buf_printf(&full, "_sg_i%d_%s", k, b->name);
+    buf_ident(out, full.s);
+    buf_free(&full);
+}
+
 /* Index k: first the columns of the largest smaller set that it can serve as well (which is then done). */
 static void put_index(Buf *out, const Block *b, IndexSet *set, int k, int n)
 {
     IndexPrinter x = { out, b, 0, 0 };
-    char name[32];
-    Buf full = { 0 };
 
-    snprintf(name, sizeof name, "_sg_i%d_", k);
-    buf_puts(&full, name);
-    buf_puts(&full, b->name);
     buf_puts(out, "CREATE INDEX temp.");
-    buf_ident(out, full.s);
+    emit_index_name(out, b, k);
     buf_puts(out, " ON ");
     buf_ident(out, b->name);
     buf_puts(out, " (");
@@ -182,7 +186,6 @@ static void put_index(Buf *out, const Block *b, IndexSet *set, int k, int n)
     if (bit_count(set[k].read & ~set[k].eq) <= MAX_COVER)
         put_index_cols(&x, set[k].read);
     buf_puts(out, ");\n");
-    buf_free(&full);
 }
 
 void emit_indexes(Buf *out, const Prog *p, const Block *b, const Dialect *d)

@@ -11,7 +11,7 @@
 typedef struct Script {
     Buf *out; const Prog *p; const EmitOpts *o; const Dialect *d;
     Arena a;
-    bool *need, *first;         /* by block id; first: @once blocks over all rows, and what they need */
+    bool *need;                 /* by block id */
     Block **show; int n_show;
 } Script;
 
@@ -64,21 +64,13 @@ static void choose_shown(Script *s)
 static void choose_needed(Script *s)
 {
     const Prog *p = s->p;
-    Block **whole = ARENA_ARRAY(&s->a, Block *, p->n_blocks + 1);
-    int n_whole = 0;
 
     s->need = ARENA_ARRAY(&s->a, bool, p->n_blocks + 1);
-    s->first = ARENA_ARRAY(&s->a, bool, p->n_blocks + 1);
     emit_needed(p, s->show, s->n_show, s->need);
     for (int k = 0; k < p->n_assigns && s->o->what == EMIT_step; k++) {
         emit_needed(p, &p->assign[k].from, 1, s->need);
         s->need[p->assign[k].target->id] = true;
     }
-    for (int k = 0; k < p->n_blocks; k++)
-        if (s->need[k] && emit_is_whole(p->block[k]))
-            whole[n_whole++] = p->block[k];
-    if (s->o->batch)
-        emit_needed(p, whole, n_whole, s->first);
 }
 
 /* ---- parts ---- */
@@ -105,15 +97,15 @@ static void put_names(Script *s, const Block *b, const int *col, int n)
     }
 }
 
-/* A table of the driver that does not exist yet, or is empty, begins with the rows of `from`. */
-static void put_start(Script *s, const Assign *a)
+/* CREATE TABLE IF NOT EXISTS and the head of an INSERT, for a table the step keeps its state in. */
+static void put_create(Script *s, const Block *t)
 {
-    const Block *t = a->target;
+    int n = 0;
 
     put_comment(s, "\n-- ", t->name, ", if it is missing\nCREATE TABLE IF NOT EXISTS main.");
     buf_ident(s->out, t->name);
     for (int c = 0; c < t->n_cols; c++) {
-        buf_puts(s->out, c ? ", " : " (");
+        buf_puts(s->out, n++ ? ", " : " (");
         buf_ident(s->out, t->col[c].name);
         buf_printf(s->out, " %s", t->col[c].type == T_REAL ? s->d->real : t->col[c].type == T_TEXT ? s->d->text : s->d->integer);
     }
@@ -124,46 +116,60 @@ static void put_start(Script *s, const Assign *a)
     }
     buf_puts(s->out, ");\nINSERT INTO main.");
     buf_ident(s->out, t->name);
-    buf_puts(s->out, " (");
-    put_names(s, t, a->to_col, a->n_cols);
-    buf_puts(s->out, ")\nSELECT ");
-    put_names(s, a->from, a->from_col, a->n_cols);
-    buf_puts(s->out, " FROM (\n");
-    print_select(s->out, a->from, s->d, "  ");
+}
+
+static void put_if_empty(Script *s, const Block *t)
+{
     buf_puts(s->out, ")\nWHERE NOT EXISTS (SELECT 1 FROM main.");
     buf_ident(s->out, t->name);
     buf_puts(s->out, ");\n");
 }
 
-static void put_block(Script *s, const Block *b, bool batch)
+/* A table of the driver that does not exist yet, or is empty, begins with the rows of `from`. */
+static void put_start(Script *s, const Assign *a)
 {
-    Buf text = { 0 };
-
-    if (b->kind == BLK_base) {
-        emit_base(&text, s->p, b, batch, s->d);
-        put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
-    } else {
-        emit_block(&text, s->p, b, s->d);
-        put_comment(s, "\n-- ", b->name, "");
-        if (b->grad_of >= 0 && b->grad_of < s->p->n_blocks)
-            put_comment(s, ": gradient of ", s->p->block[b->grad_of]->name, "");
-        buf_putc(s->out, '\n');
-    }
-    buf_add(s->out, text.s ? text.s : "", text.n);
-    buf_free(&text);
+    put_create(s, a->target);
+    buf_puts(s->out, " (");
+    put_names(s, a->target, a->to_col, a->n_cols);
+    buf_puts(s->out, ")\nSELECT ");
+    put_names(s, a->from, a->from_col, a->n_cols);
+    buf_puts(s->out, " FROM (\n");
+    print_select(s->out, a->from, s->d, "  ");
+    put_if_empty(s, a->target);
 }
 
-/* First what @once sees, over all rows; then everything else, over the batch. */
-static void put_blocks(Script *s)
+/* Parameters that start from one number need no random numbers, hence no driver. */
+static void put_param_starts(Script *s)
 {
-    const Prog *p = s->p;
+    double val;
 
-    for (int k = 0; k < p->n_blocks; k++)
-        if (s->first[k])
-            put_block(s, p->block[k], false);
-    for (int k = 0; k < p->n_blocks; k++)
-        if (s->need[k] && !(s->first[k] && (!p->block[k]->batched || emit_is_whole(p->block[k]))))
-            put_block(s, p->block[k], s->o->batch);
+    for (int k = 0; k < s->p->n_blocks; k++) {
+        const Block *b = s->p->block[k];
+        if (!s->need[k] || !emit_makes_param(b, &val))
+            continue;
+        put_create(s, b);
+        buf_puts(s->out, "\nSELECT * FROM (\n");
+        emit_shape(s->out, b, val, s->d);
+        put_if_empty(s, b);
+    }
+}
+
+static void put_base(Script *s, const Block *b)
+{
+    double val;
+
+    put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
+    if (s->o->what != EMIT_step || !emit_makes_param(b, &val))
+        emit_base(s->out, s->p, b, s->o->batch, s->d);
+}
+
+static void put_block(Script *s, const Block *b)
+{
+    put_comment(s, "\n-- ", b->name, "");
+    if (b->grad_of >= 0 && b->grad_of < s->p->n_blocks)
+        put_comment(s, ": gradient of ", s->p->block[b->grad_of]->name, "");
+    buf_putc(s->out, '\n');
+    emit_block(s->out, s->p, b, s->d);
 }
 
 static void put_result(Script *s, const Block *b)
@@ -257,9 +263,16 @@ void emit_script(Buf *out, const Prog *p, const EmitOpts *o, const Dialect *d)
     choose_shown(&s);
     choose_needed(&s);
     put_header(&s);
+    if (o->what == EMIT_step)
+        put_param_starts(&s);
     for (int k = 0; k < p->n_starts && o->what == EMIT_step; k++)
         put_start(&s, &p->start[k]);
-    put_blocks(&s);
+    for (int k = 0; k < p->n_blocks; k++)
+        if (s.need[k] && p->block[k]->kind == BLK_base)
+            put_base(&s, p->block[k]);
+    for (int k = 0; k < p->n_blocks; k++)
+        if (s.need[k] && p->block[k]->kind != BLK_base)
+            put_block(&s, p->block[k]);
     for (int k = 0; k < s.n_show; k++)
         put_result(&s, s.show[k]);
     if (o->what == EMIT_step)

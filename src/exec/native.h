@@ -9,6 +9,7 @@
  *
  *   native.c          the interface: open, bind, batch, run, assign, fetch
  *   native_base.c     base tables, batches
+ *   native_mem.c      counted memory, texts
  *   native_lay.c      layouts: lanes, re-laning, expanded keys
  *   native_sort.c     ranks, stable orders, hash tables of keys
  *   native_settle.c   symbolic phase: lane choice, output rows, groups
@@ -98,15 +99,15 @@ Code lay_init(Native *n, Lay *y, const Block *b);
 void lay_free(Native *n, Lay *y);
 /* The layout of r whose lane is column col, or NULL: its rows are no product (*err: out of memory). */
 Lay *lay_with_lane(Native *n, Rel *r, int col, bool *err);
-/* Does the relation's support have the form rest × col, cheaply denied?  Number of lanes, or 0. */
 bool lay_values(Native *n, Rel *r, Lay *y);             /* bring a view's values up to date */
 /* Codes of column c at flat positions; values are read as they are now. */
 const int64_t *lay_codes(Native *n, Lay *y, int c);
 size_t lay_distinct(Native *n, Lay *y, int c);          /* of a CK_row column, over R rows; 0: unknown */
 bool lay_same_lanes(const Lay *x, const Lay *y);
 bool lay_set_lanes(Native *n, Lay *y, const int64_t *key, size_t L);
-/* Keep rows_ver if R and all static keys equal those saved; else a new version. */
-void lay_stamp(Native *n, Lay *y, const Lay *before);
+/* New rows: kind, known and nulls of every column as in `now`, static keys in `key` (taken over).  If nothing
+ * differs, rows_ver stays. */
+bool lay_commit(Native *n, Lay *y, size_t R, const LCol *now, Arr *key, bool masked);
 
 int64_t real_code(double x);
 double code_real(int64_t k);
@@ -140,63 +141,67 @@ void keys_free(Native *n, KeyTable *t);
 typedef enum RegType { RT_real, RT_int, RT_bool } RegType;      /* bool: 0 false, 1 NULL, 2 true */
 typedef enum RegShape { SH_const, SH_tuple, SH_full } RegShape; /* one value; one a tuple; one a tuple and lane */
 
-typedef struct Reg { RegType type; RegShape shape; bool nulls; int slot; } Reg;
+typedef struct Reg { RegType type; RegShape shape; bool nulls; } Reg;
 
 typedef enum InsKind {
-    IN_load, IN_pres, IN_lit, IN_null, IN_spread, IN_guard, IN_real, IN_int, IN_cmp, IN_cmp_int, IN_cmp_text,
-    IN_and, IN_or, IN_not, IN_same, IN_is_null, IN_sel, IN_coalesce, IN_nullif, IN_to_real, IN_to_int, IN_text_op,
-    IN_bool_to_int, IN_int_to_bool
+    IN_load, IN_pres, IN_lit, IN_spread, IN_guard,
+    IN_real, IN_int, IN_cmp, IN_cmp_int, IN_cmp_text, IN_extreme_text,
+    IN_and, IN_or, IN_not, IN_same, IN_is_null, IN_sel, IN_coalesce, IN_nullif,
+    IN_to_real, IN_to_int, IN_to_bool, IN_parse, IN_print
 } InsKind;
 
-typedef struct Ins { InsKind kind; Op op; Type type; int dst, a, b, c; int src, col; double r; int64_t i; } Ins;
+/* dst = op(a, b), c the condition of IN_sel and IN_nullif; registers. */
+typedef struct Ins { InsKind kind; Op op; int dst, a, b, c; int src, col; double r; int64_t i; } Ins;
 
 /* How a block reads a source. */
 typedef struct Input {
     Rel *rel; Lay *lay;
+    bool used;                  /* part of this list */
     bool laned;                 /* lanes run along; else flat positions are rows */
-    bool left, weak;            /* LEFT; weak: a match may be absent by values */
+    bool left, weak;            /* LEFT: some tuples have no row; weak: a match may be absent by values */
+    bool pres_settled;          /* absent rows are not in the list */
+    Expr **soft; int n_soft;    /* LEFT: ON conditions left to the numeric phase */
     const uint32_t *idx;        /* row of each tuple; NULL: tuple number + base, or always 0 */
     bool always0;
     size_t base;
-    const int64_t *override_key;        /* while joining */
     Arr idx_mem;
 } Input;
 
 typedef struct Tape {
     Arena arena;
     const Block *b;
-    Input *in;
-    bool laned;
+    Input *in; int n_in;
+    bool laned;                 /* tuples × lanes; else one lane */
     Ins *ins; int n_ins;
-    Reg *reg; int n_regs, n_slots;
+    Reg *reg; int n_regs;
     const Expr **memo_e; int *memo_r; int n_memo;
-    int *match;                 /* per source: register of a weak source's match, -1 */
+    int *match;                 /* per source: register that says whether a weak source has its row; -1 */
     bool serial;                /* makes texts: one thread */
 } Tape;
 
-void tape_init(Tape *t, const Block *b, Input *in, bool laned);
+bool tape_init(Native *n, Tape *t, const Block *b, Input *in, int n_in, bool laned);
 void tape_free(Tape *t);
+/* The register of e.  Loads are resolved when the tape runs; kinds and nullability are those of now. */
 int  tape_expr(Native *n, Tape *t, const Expr *e);
 int  tape_as(Tape *t, int r, RegType type);
 int  tape_full(Tape *t, int r);                         /* spread to tuples × lanes */
 /* A register true where the tuple is there: presences of inner sources and the given conditions; -1: always. */
 int  tape_mask(Native *n, Tape *t, Expr *const *soft, int n_soft);
-int  tape_match(Native *n, Tape *t, int src, Expr *const *soft, int n_soft);
 bool tape_ready(Native *n, Tape *t);                    /* expanded keys and view values are there */
 
 /* Registers of one thread. */
 typedef struct Frame {
     Native *n; const Tape *t;
-    void **data; uint8_t **null;        /* by register */
-    void **home; uint8_t **home_null;
-    bool bad;                           /* an integer overflowed */
-    Arr mem, mem2;
+    void **data; uint8_t **null;        /* by register: where it is now */
+    void **home; uint8_t **home_null;   /* its own memory */
+    bool bad;                           /* an integer overflowed and was used */
+    void *mem;
 } Frame;
-bool frame_open(Native *n, Frame *f, const Tape *t);
+bool frame_open(Native *n, Frame *f, const Tape *t);    /* constants are computed here; false: error set */
 void frame_close(Frame *f);
-/* Tuples t0 … t0 + nt, lanes l0 … l0 + nl; (nl == all lanes or nt == 1). */
+/* Tuples t0 … t0 + nt, lanes l0 … l0 + nl of L; nl == L or nt == 1; nt * nl <= CHUNK. */
 void frame_run(Frame *f, size_t t0, size_t nt, size_t l0, size_t nl, size_t L);
-/* Register r as codes, n of them. */
+/* Register r as codes, `count` of them. */
 void frame_codes(Frame *f, int r, size_t count, int64_t *out);
 
 /* ---- kernels ---- */
@@ -337,7 +342,8 @@ struct Native {
 bool base_open(Native *n, Rel *r);
 void base_free(Native *n, Rel *r);
 bool base_bind(Native *n, Rel *r, const Table *t);
-bool base_load(Native *n, Rel *r, bool whole);          /* gather rows and values if something changed */
+bool base_load(Native *n, Rel *r, bool whole);          /* rows and values, if something changed; whole: no batch */
+bool base_is_batched(const Rel *r);
 
 /* settle, compute */
 bool plan_settle(Native *n, Rel *r);

@@ -7,9 +7,10 @@
 #include "front/bind.h"
 #include "front/pg.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <string.h>
+
+#define MAX_GUESSES 1000        /* names compared for a suggestion */
 
 typedef enum DefState { DEF_waiting, DEF_done, DEF_failed } DefState;
 
@@ -157,12 +158,18 @@ void bind_give_up(Binder *b)
     longjmp(b->c->guard ? *b->c->guard : b->c->fail, 1);
 }
 
-static Def *def_find(const Binder *b, const char *name)
+static char *lower_key(Compile *c, const char *name)
 {
-    char *key = arena_strdup(&b->c->arena, name);
+    char *key = arena_strdup(&c->arena, name);
 
     for (char *p = key; *p; p++)
         *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+    return key;
+}
+
+static Def *def_find(const Binder *b, const char *name)
+{
+    const char *key = lower_key(b->c, name);
     const int *at = map_get(&b->defs->by_name, key, strlen(key));
     return at && *at ? &b->defs->def[*at - 1] : NULL;
 }
@@ -170,10 +177,8 @@ static Def *def_find(const Binder *b, const char *name)
 static Def *def_add(Binder *b, Def d)
 {
     Defs *k = b->defs;
-    char *key = arena_strdup(&b->c->arena, d.name);
+    const char *key = lower_key(b->c, d.name);
 
-    for (char *p = key; *p; p++)
-        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
     VEC_PUSH(&b->c->arena, k->def, k->n, d);
     int *at = map_put(&k->by_name, key, strlen(key), k->n);
     if (k->def[*at - 1].dropped)
@@ -230,7 +235,7 @@ static void collect_defs(Binder *b)
     for (int i = 0; i < s->n_stmts; i++) {
         Stmt *st = &s->stmt[i];
         b->defs->of_stmt[i] = -1;
-        if (!st->name || st->kind == STMT_insert)
+        if (!st->name || st->kind == STMT_insert || b->c->n_errors > 2 * MAX_ERRORS)
             continue;
         if (def_find(b, st->name) && redefines(b, st)) {
             st->failed = true;
@@ -255,9 +260,9 @@ static const char *nearest_table(Binder *b, const char *name)
     const char **names = NULL;
     int n = 0;
 
-    for (int i = 0; i < b->defs->n; i++)
+    for (int i = 0; i < b->defs->n && n < MAX_GUESSES; i++)
         VEC_PUSH(a, names, n, b->defs->def[i].name);
-    for (int i = 0; b->cat && i < b->cat->n_known; i++)
+    for (int i = 0; b->cat && i < b->cat->n_known && n < 2 * MAX_GUESSES; i++)
         VEC_PUSH(a, names, n, b->cat->known[i]);
     return nearest_name(name, names, n);
 }
@@ -351,6 +356,23 @@ static void need(Binder *b, Def *d)
         need_name(b, d->st->read[i].name);
 }
 
+/* Whether the loss of a @minimize is needed: then what it trains is, too. */
+static bool need_objective(Binder *b, const Directive *d)
+{
+    const SrcFile *f = bound_file(b);
+    const size_t end = (size_t)(d->rest_at.off + d->rest_at.len);
+    Tok t = lex_solid(f->text, end, (size_t)d->rest_at.off);
+    const bool name = t.kind == TOK_word || t.kind == TOK_quoted;
+    const Def *loss = name && d->word == DIR_minimize ? def_find(b, lex_name(&b->c->arena, f->text, t)) : NULL;
+
+    if (!loss || !loss->needed)
+        return false;
+    for (; t.kind != TOK_end && t.kind != TOK_open && !lex_is(f->text, t, "using"); t = lex_solid(f->text, end, t.off + t.len))
+        if (t.kind == TOK_word || t.kind == TOK_quoted)
+            need_name(b, lex_name(&b->c->arena, f->text, t));
+    return true;
+}
+
 static void find_needed(Binder *b)
 {
     const bool all = !b->o || !b->o->target;
@@ -359,30 +381,37 @@ static void find_needed(Binder *b)
         b->defs->def[i].needed = true;
     for (int i = 0; !all && i < b->o->n_targets; i++)
         need_name(b, b->o->target[i]);
+    for (int i = 0; !all && i < b->scan->n_free; i++)
+        need_objective(b, &b->scan->free_dir[i]);
+}
+
+NORETURN static void fail_target(Binder *b, const char *name)
+{
+    const Def *d = def_find(b, name);
+    const char *near = nearest_table(b, name);
+
+    if (d && d->dropped)
+        diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only", name,
+                  mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
+    if (d && d->missing)
+        diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for and declared here, but the database has no such "
+                  "table", name);
+    if (near && !ascii_ieq(near, name))
+        diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s; did you mean %s?", name, near);
+    diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s in the model or in the database", name);
 }
 
 /* Targets that the file does not define may be tables of the database. */
-static void bind_targets(Binder *b)
+static void bind_target(Binder *b, Def *d)
 {
-    for (int i = 0; b->o && b->o->target && i < b->o->n_targets; i++) {
-        const char *name = b->o->target[i];
-        const Def *d = def_find(b, name);
-        const CatTable *t = b->cat ? catalog_find(b->cat, name) : NULL;
-        const char *near = nearest_table(b, name);
-        if (d && !d->dropped && (d->block || d->state == DEF_failed))
-            continue;
-        if (d && d->dropped)
-            diag_error(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only", name,
-                       mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
-        else if (d && d->missing)
-            diag_error(b->c, ERR_bind_target, d->st->name_at, "%s is asked for and declared here, but the database has no such table",
-                       name);
-        else if (!d && t && t->exists)
-            base_from_catalog(b, name, (Span){ 0 });
-        else
-            diag_error(b->c, ERR_bind_target, (Span){ 0 }, "no table %s%s%s", name, near ? "; did you mean " : "",
-                       near ? near : "");
-    }
+    const CatTable *t = b->cat ? catalog_find(b->cat, d->name) : NULL;
+    const Def *have = def_find(b, d->name);
+
+    if (have && !have->dropped && (have->block || have->state == DEF_failed))
+        return;
+    if (have || !t || !t->exists)
+        fail_target(b, d->name);
+    base_from_catalog(b, d->name, (Span){ 0 });
 }
 
 /* ---- statements ---- */
@@ -398,18 +427,19 @@ static void mark_block(const Stmt *st, Block *blk)
 /* `CREATE TABLE x (a, b) AS …`: new names for the first columns. */
 static void rename_columns(Binder *b, Block *blk, PgQuery__Node **names, size_t n)
 {
+    const SrcFile *f = bound_file(b);
+    Tok t = lex_solid(f->text, f->len, (size_t)(b->stmt->name_at.off + b->stmt->name_at.len));      /* the ( */
     size_t at = 0;
 
     for (int c = 0; c < blk->n_cols && at < n; c++) {
         if (blk->col[c].hidden)
             continue;
-        const char *name = names[at]->node_case == PG_QUERY__NODE__NODE_STRING ? names[at]->string->sval : "";
-        const SrcFile *f = bound_file(b);
-        Tok t = lex_solid(f->text, f->len, (size_t)(b->stmt->name_at.off + b->stmt->name_at.len));
-        for (size_t k = 0; k <= at; k++)                       /* past the ( or a comma */
-            t = lex_solid(f->text, f->len, t.off + t.len + 0), t = k < at ? lex_solid(f->text, f->len, t.off + t.len) : t;
-        const char *spelt = t.kind == TOK_word || t.kind == TOK_quoted ? lex_name(&b->c->arena, f->text, t) : name;
-        blk->col[c].name = arena_strdup(&b->c->arena, ascii_ieq(spelt, name) ? spelt : name);
+        t = lex_solid(f->text, f->len, t.off + t.len);
+        const char *folded = names[at]->node_case == PG_QUERY__NODE__NODE_STRING ? names[at]->string->sval : "";
+        const char *spelt = lex_name(&b->c->arena, f->text, t);
+        blk->col[c].name = ascii_ieq(spelt, folded) ? spelt : arena_strdup(&b->c->arena, folded);
+        blk->col[c].at = (Span){ (int)t.off, (int)t.len, b->scan->file };
+        t = lex_solid(f->text, f->len, t.off + t.len);                                              /* a comma */
         at++;
     }
     if (at < n)
@@ -467,6 +497,8 @@ static QueryParts query_parts(Binder *b)
         query = t->query;
         p = (QueryParts){ .names = t->into->col_names, .n_names = t->into->n_col_names, .rel = t->into->rel };
     }
+    if (n->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT && n->create_table_as_stmt->if_not_exists)
+        fail_part(b, "IF NOT EXISTS");
     if (!query || query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         fail_part(b, "EXECUTE");
     p.q = query->select_stmt;
@@ -521,13 +553,17 @@ static Block *param_from_query(Binder *b, Block *rows, const Directive *d)
 /* Rows of a parameter are settled before training: they may not depend on what training changes. */
 static void check_param_rows(Binder *b, const Block *rows)
 {
-    for (int s = 0; s < rows->n_src; s++) {
-        const Block *r = rows->src[s].rel;
-        if (r->is_param)
-            diag_fail(b->c, ERR_bind_param, b->stmt->name_at, "the rows of %s would depend on parameter %s; take them from data",
-                      b->stmt->name, r->name);
-        check_param_rows(b, r);
+    const Block **from = ARENA_ARRAY(&b->c->arena, const Block *, b->p->n_blocks + 1);      /* by block id */
+
+    for (int i = 0; i <= rows->id; i++) {
+        const Block *k = b->p->block[i];
+        from[i] = k->is_param ? k : NULL;
+        for (int s = 0; s < k->n_src && !from[i]; s++)
+            from[i] = from[k->src[s].rel->id];
     }
+    if (from[rows->id])
+        diag_fail(b->c, ERR_bind_param, b->stmt->name_at, "the rows of %s would depend on parameter %s; take them from data",
+                  b->stmt->name, from[rows->id]->name);
 }
 
 static Block *bind_query_stmt(Binder *b)
@@ -654,18 +690,15 @@ static void bind_statements(Binder *b)
 
 /* ---- what must hold of the whole ---- */
 
-static void objective_stmt(Binder *b, Def *unused)
+/* With targets, an objective counts if its loss is among what they need. */
+static void bind_objectives(Binder *b, Def *unused)
 {
     (void)unused;
-    for (int i = 0; i < b->scan->n_free; i++)
-        if (b->scan->free_dir[i].word == DIR_minimize)
-            dir_objective(b, &b->scan->free_dir[i]);
-}
-
-/* With targets, an objective counts if its loss is among what they need. */
-static bool wants_objective(const Binder *b)
-{
-    return !b->o || !b->o->target;
+    for (int i = 0; i < b->scan->n_free; i++) {
+        const Directive *d = &b->scan->free_dir[i];
+        if (d->word == DIR_minimize && (!b->o || !b->o->target || need_objective(b, d)))
+            dir_objective(b, d);
+    }
 }
 
 static int n_values(const Block *blk)
@@ -730,6 +763,47 @@ static void check_batches(Binder *b)
     }
 }
 
+/* Whether e reads a column of the batch key of a source; that source, or -1. */
+static int batch_source(const Block *k, const Expr *e)
+{
+    const Block *r = e->op == OP_col ? k->src[e->src].rel : NULL;
+
+    for (int i = 0; r && r->batched && i < r->n_batch_cols; i++)
+        if (r->batch_col[i] == e->col)
+            return e->src;
+    return -1;
+}
+
+/* A table of the database that is joined to batched rows on their key, but read whole for every batch. */
+static bool note_unbatched(Binder *b, const Block *k, const Expr *e)
+{
+    for (int side = 0; side < 2 && (e->op == OP_eq || e->op == OP_same); side++) {
+        const Expr *x = e->arg[side], *y = e->arg[1 - side];
+        const Block *r = y->op == OP_col ? k->src[y->src].rel : NULL;
+        const int from = batch_source(k, x);
+        if (from < 0 || !r || r->role != BASE_db || r->is_data)
+            continue;
+        diag_note(b->c, ERR_bind_unbatched, k->src[y->src].at.len ? k->src[y->src].at : k->name_at,
+                  "%s meets the batch key %s of %s, but has no @data: it is read whole for every batch", r->name,
+                  k->src[from].rel->col[x->col].name, k->src[from].rel->name);
+        return true;
+    }
+    return false;
+}
+
+static void note_batches(Binder *b)
+{
+    for (int i = 0; i < b->p->n_blocks; i++) {
+        const Block *k = b->p->block[i];
+        bool said = false;
+        for (int j = 0; j < k->n_where && !said; j++)
+            said = note_unbatched(b, k, k->where[j]);
+        for (int s = 0; s < k->n_src; s++)
+            for (int j = 0; j < k->src[s].n_on && !said; j++)
+                said = note_unbatched(b, k, k->src[s].on[j]);
+    }
+}
+
 static void note_same_names(Binder *b)
 {
     const char *list = "";
@@ -773,15 +847,17 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     find_needed(&b);
     bind_statements(&b);
     b.stmt = s->n_stmts ? &s->stmt[0] : NULL;
-    bind_targets(&b);
-    if (b.stmt && wants_objective(&b))
-        bind_guarded(&b, NULL, objective_stmt);
+    for (int i = 0; o && o->target && i < o->n_targets && b.stmt; i++)
+        bind_guarded(&b, &(Def){ .name = o->target[i] }, bind_target);
+    if (b.stmt)
+        bind_guarded(&b, NULL, bind_objectives);
     check_init_of(&b);
     check_batches(&b);
     diag_stop_if_any(c);
     prog_analyse(b.p);
     check_results(&b);
     note_same_names(&b);
+    note_batches(&b);
     fill_items(b.p);
     diag_stop_if_any(c);
     return b.p;
@@ -789,39 +865,43 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
 
 /* ---- names for the database ---- */
 
-static void add_name(Compile *c, const char ***names, int *n, const char *name)
+/* Names found so far, without regard to ASCII case. */
+typedef struct NameSet { Map map; const char **name; int n; } NameSet;
+
+static bool has_name(Compile *c, const NameSet *k, const char *name)
 {
-    for (int i = 0; i < *n; i++)
-        if (ascii_ieq((*names)[i], name))
-            return;
-    VEC_PUSH(&c->arena, *names, *n, name);
+    return map_get(&k->map, lower_key(c, name), strlen(name)) != NULL;
+}
+
+static void add_name(Compile *c, NameSet *k, const char *name)
+{
+    if (has_name(c, k, name))
+        return;
+    map_put(&k->map, lower_key(c, name), strlen(name), 1);
+    VEC_PUSH(&c->arena, k->name, k->n, name);
 }
 
 int front_tables(Scan *s, const char ***names)
 {
-    Map defined;
-    int n = 0;
+    Compile *c = s->c;
+    NameSet defined = { 0 }, ask = { 0 };
+    Binder b = { .c = c, .scan = s };
 
-    *names = NULL;
-    map_init(&defined, &s->c->arena);
-    Binder b = { .c = s->c, .scan = s };
+    map_init(&defined.map, &c->arena);
+    map_init(&ask.map, &c->arena);
     for (int i = 0; i < s->n_stmts; i++) {
-        Stmt *st = &s->stmt[i];
-        b.stmt = st;
+        const Stmt *st = b.stmt = &s->stmt[i];
         for (int j = 0; j < st->n_reads; j++)
-            if (!map_get(&defined, st->read[j].name, strlen(st->read[j].name)))
-                add_name(s->c, names, &n, bind_spelling(&b, st->read[j].location, st->read[j].name));
+            if (!has_name(c, &defined, st->read[j].name))
+                add_name(c, &ask, bind_spelling(&b, st->read[j].location, st->read[j].name));
         if (!st->name)
             continue;
         if (st->kind == STMT_declare || dir_find(st, DIR_param))
-            add_name(s->c, names, &n, st->name);
-        char *low = arena_strdup(&s->c->arena, st->name);
-        map_put(&defined, low, strlen(low), 1);
-        for (char *p = low; *p; p++)
-            *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
-        map_put(&defined, low, strlen(low), 1);
+            add_name(c, &ask, st->name);
+        add_name(c, &defined, st->name);
     }
-    return n;
+    *names = ask.name;
+    return ask.n;
 }
 
 int front_list(Compile *c, const char *text, const char ***names)

@@ -61,6 +61,8 @@ typedef struct Read { const char *schema, *name; int location; } Read;
 struct Scan {
     Compile *c; int file;
     Stmt *stmt; int n_stmts;
+    bool expr;                          /* one expression, see scan_expr */
+    Scan *next;                         /* of the same compilation: trees are freed together */
     bool canonical;                     /* the text is a dump: its first line says so, names with GEN_PREFIX are allowed */
     Directive *free_dir; int n_free;    /* directives after the last statement, and @set/@minimize wherever they stand */
     const char **set_name; double *set_val; int n_sets;     /* @set, in order */
@@ -84,6 +86,8 @@ typedef struct Binder {
 
 /* ---- scan stage, parse.c and directive.c ---- */
 
+/* The scan of a text that is one expression: parsed as `SELECT text`, its positions count from the text. */
+Scan *scan_expr(Compile *c, int file);
 /* Parse every readable statement: fills tree, kind, read; records syntax errors. */
 void parse_statements(Scan *s);
 /* Read the directives of a comment, text[at.off] being the `@`; they are appended to *dir.  False: an

@@ -535,7 +535,7 @@ static Block *objective_table(Binder *b, Reader *r)
 {
     if (!at_name(r))
         diag_fail(b->c, ERR_directive_syntax, here(r), "a table is named here: %s", dir_info[DIR_minimize].usage);
-    Block *t = bind_named(b, lex_name(&b->c->arena, r->s, r->t), here(r));
+    Block *t = bind_table(b, NULL, lex_name(&b->c->arena, r->s, r->t), here(r));
     advance(r);
     return t;
 }

@@ -109,6 +109,16 @@ bool expr_reads(const Expr *e, int src)
     return false;
 }
 
+bool expr_reads_one(const Expr *e, int src, int col)
+{
+    if (e->op == OP_col && e->src == src && e->col == col)
+        return true;
+    for (int k = 0; k < e->n_args; k++)
+        if (expr_reads_one(e->arg[k], src, col))
+            return true;
+    return false;
+}
+
 bool expr_reads_rows(const Expr *e)
 {
     if (e->op == OP_col && (e->src < SRC_AGG || e->src == SRC_RANK))
@@ -150,6 +160,28 @@ Expr *expr_rewrite(Arena *a, const Expr *e, Rewrite fn, void *arg)
     for (int k = 0; k < e->n_args; k++)
         n->arg[k] = expr_rewrite(a, e->arg[k], fn, arg);
     n->nullable = ex_may_null(n);
+    return n;
+}
+
+static Expr *keep(void *arg, const Expr *e)
+{
+    (void)arg;
+    (void)e;
+    return NULL;
+}
+
+Expr *expr_copy(Arena *a, const Expr *e)
+{
+    return expr_rewrite(a, e, keep, NULL);
+}
+
+Expr *expr_col_at(Arena *a, const Expr *col, int src, int c)
+{
+    Expr *n = ARENA_NEW(a, Expr);
+
+    *n = *col;
+    n->src = src;
+    n->col = c;
     return n;
 }
 

@@ -29,13 +29,6 @@ int from_add_source(Query *q, Block *rel, Join join, const char *alias, Span at,
     return s;
 }
 
-static Expr *copy_node(void *arg, const Expr *e)
-{
-    (void)arg;
-    (void)e;
-    return NULL;
-}
-
 void from_copy(Query *q, Block *to)
 {
     const Block *d = q->d;
@@ -47,10 +40,10 @@ void from_copy(Query *q, Block *to)
         to->src[s].on = NULL;
         to->src[s].n_on = 0;
         for (int k = 0; k < d->src[s].n_on; k++)
-            VEC_PUSH(q->a, to->src[s].on, to->src[s].n_on, expr_rewrite(q->a, d->src[s].on[k], copy_node, NULL));
+            VEC_PUSH(q->a, to->src[s].on, to->src[s].n_on, expr_copy(q->a, d->src[s].on[k]));
     }
     for (int k = 0; k < d->n_where; k++)
-        VEC_PUSH(q->a, to->where, to->n_where, expr_rewrite(q->a, d->where[k], copy_node, NULL));
+        VEC_PUSH(q->a, to->where, to->n_where, expr_copy(q->a, d->where[k]));
 }
 
 /* ---- one relation ---- */
@@ -69,7 +62,7 @@ static void rename_columns(Query *q, Tab *t, Node *const *name, size_t n, int fr
         while (c < t->n_cols && t->col[c].hidden)
             c++;
         if (c >= t->n_cols)
-            diag_fail(q->b->c, ERR_query_column_names, t->at, "%s has fewer columns than names are given for", t->alias);
+            diag_fail(q->b->c, ERR_query_alias, t->at, "%s has fewer columns than names are given for", t->alias);
         t->col[c].name = name_anywhere(q, from, node_string(name[k])).text;
     }
 }
@@ -94,6 +87,7 @@ static Tab *open_tab(Query *q, Open *o, int src, const char *alias, Span at)
     t->col = col;
     t->n_cols++;
     t->open = o;
+    q->own_pick = o->pick;
     return t;
 }
 

@@ -137,13 +137,31 @@ static void run_on_large_stack(ParseJob *job)
     pthread_join(thread, NULL);
 }
 
+/* All scans of a compilation, freed together: a compilation has few places for foreign objects. */
+typedef struct TreeList { Scan *first; } TreeList;
+
 static void free_trees(void *arg)
 {
-    Scan *s = arg;
+    for (const Scan *s = ((TreeList *)arg)->first; s; s = s->next)
+        for (int i = 0; i < s->n_stmts; i++)
+            if (s->stmt[i].tree)
+                pg_query__parse_result__free_unpacked(s->stmt[i].tree, NULL);
+}
 
-    for (int i = 0; i < s->n_stmts; i++)
-        if (s->stmt[i].tree)
-            pg_query__parse_result__free_unpacked(s->stmt[i].tree, NULL);
+static void keep_trees(Scan *s)
+{
+    Compile *c = s->c;
+    TreeList *list = NULL;
+
+    for (int i = 0; i < c->n_release; i++)
+        if (c->release[i] == free_trees)
+            list = c->release_arg[i];
+    if (!list) {
+        list = ARENA_NEW(&c->arena, TreeList);
+        compile_on_free(c, free_trees, list);
+    }
+    s->next = list->first;
+    list->first = s;
 }
 
 /* ---- syntax errors ---- */
@@ -203,7 +221,7 @@ static Context find_context(const Scan *sc, const Stmt *st, size_t off)
     const size_t end = (size_t)(st->at.off + st->at.len);
     Context k = { .s = sc->c->file[sc->file].text };
 
-    for (Tok t = lex_solid(k.s, end, (size_t)st->at.off);; t = lex_solid(k.s, end, t.off + t.len)) {
+    for (Tok t = lex_solid(k.s, end, st->at.off < 0 ? 0 : (size_t)st->at.off);; t = lex_solid(k.s, end, t.off + t.len)) {
         k.before[2] = k.before[1];
         k.before[1] = k.before[0];
         k.before[0] = k.now;
@@ -218,7 +236,7 @@ static Context find_context(const Scan *sc, const Stmt *st, size_t off)
     }
 }
 
-static bool is_punct(const Context *k, Tok t, const char *set)
+static bool stands_punct(const Context *k, Tok t, const char *set)
 {
     return t.kind == TOK_punct && t.len == 1 && strchr(set, k->s[t.off]);
 }
@@ -227,22 +245,23 @@ static bool is_punct(const Context *k, Tok t, const char *set)
 static bool lacks_type(const Context *k)
 {
     static const char *const after[] = { "check", "primary", "unique", "not", "default", "references" };
-    const bool ends = is_punct(k, k->now, ",)") || is_one_of(k->s, k->now, after, COUNT_OF(after));
+    const bool ends = stands_punct(k, k->now, ",)") || is_one_of(k->s, k->now, after, COUNT_OF(after));
 
-    return k->in_decl && k->depth == 1 && ends && is_punct(k, k->before[1], "(,") &&
+    return k->in_decl && k->depth == 1 && ends && stands_punct(k, k->before[1], "(,") &&
            (k->before[0].kind == TOK_word || k->before[0].kind == TOK_quoted);
 }
 
 static bool stands_as_name(const Context *k)
 {
-    return lex_is(k->s, k->before[0], "as") || is_punct(k, k->before[0], ".") ||
-           (k->in_decl && k->depth == 1 && is_punct(k, k->before[0], "(,"));
+    return lex_is(k->s, k->before[0], "as") || stands_punct(k, k->before[0], ".") ||
+           (k->in_decl && k->depth == 1 && stands_punct(k, k->before[0], "(,"));
 }
 
 #define SHOWN(k, t) lex_shown((k)->s, t), (k)->s + (t).off
 
 static void report_near(const Scan *sc, const Context *k, Span at)
 {
+    static const char *const clauses[] = { "from", "where", "group", "order" };
     Compile *c = sc->c;
     Tok wrong = k->now;
     const char *meant = meant_word(k->s, wrong);
@@ -259,6 +278,8 @@ static void report_near(const Scan *sc, const Context *k, Span at)
                    SHOWN(k, k->now), SHOWN(k, k->now));
     else if (lex_is(k->s, k->now, "create"))
         diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; a ; is missing before it", SHOWN(k, k->now));
+    else if (k->depth > 0 && is_one_of(k->s, k->now, clauses, COUNT_OF(clauses)))
+        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; is a ) missing before it?", SHOWN(k, k->now));
     else if (meant && wrong.off == k->now.off)
         diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; did you mean %s?", SHOWN(k, k->now), meant);
     else if (meant)
@@ -280,22 +301,24 @@ static size_t byte_of_char(const char *s, int cursor)
 
 static void report_syntax(Scan *sc, const Stmt *st, const Parsed *p)
 {
-    const size_t off = (size_t)st->at.off + byte_of_char(st->text, p->cursor);
+    const int64_t where = st->at.off + (int64_t)byte_of_char(st->text, p->cursor);
+    const size_t off = where < 0 ? 0 : (size_t)where;
     const Context k = find_context(sc, st, off);
-    const char *near = strstr(p->message, " at or near ");
+    const char *near = strstr(p->message, " at or near "), *id = sc->expr ? ERR_bind_text : ERR_scan_syntax;
     const Tok t = k.now.kind == TOK_end ? k.before[0] : k.now;
     const Span at = { (int)t.off, (int)t.len, sc->file };
 
     if (strstr(p->message, "memory exhausted"))
         diag_error(sc->c, ERR_scan_limit, at, "nested too deeply");
     else if (strstr(p->message, "at end of input"))
-        diag_error(sc->c, ERR_scan_syntax, at, "the statement ends here, unfinished%s",
+        diag_error(sc->c, id, at, "the %s ends here, unfinished%s", sc->expr ? "expression" : "statement",
                    k.depth > 0 ? "; a ) is missing" : "");
-    else if (!strncmp(p->message, "syntax error", 12))
+    else if (!strncmp(p->message, "syntax error", 12) && !sc->expr)
         report_near(sc, &k, at);
+    else if (near)
+        diag_error(sc->c, id, at, "%.*s at \"%.*s\"", (int)(near - p->message), p->message, SHOWN(&k, t));
     else
-        diag_error(sc->c, ERR_scan_syntax, at, "%.*s", (int)(near ? near - p->message : (ptrdiff_t)strlen(p->message)),
-                   p->message);
+        diag_error(sc->c, id, at, "%s", p->message);
 }
 
 /* ---- what was parsed ---- */
@@ -387,15 +410,18 @@ static void find_reads(Compile *c, Stmt *st)
 
 static void take_parsed(Scan *sc, Stmt *st, const Parsed *p)
 {
-    const Span word = { st->at.off, (int)lex(st->text, strlen(st->text), 0).len, st->at.file };
+    const int start = st->at.off < 0 ? 0 : st->at.off, deep = st->at.off + p->deep_at;
+    const Span word = { start, (int)lex(st->text, strlen(st->text), 0).len, st->at.file };
 
     if (p->message)
         report_syntax(sc, st, p);
     else if (p->deep)
-        diag_error(sc->c, ERR_scan_limit, (Span){ st->at.off + p->deep_at, 1, st->at.file },
+        diag_error(sc->c, ERR_scan_limit, (Span){ deep < 0 ? 0 : deep, 1, st->at.file },
                    "nested more than %d levels deep", MAX_DEPTH);
     else if (!p->tree || p->tree->n_stmts != 1)
         diag_error(sc->c, ERR_scan_syntax, word, "this cannot be read as one statement");
+    else if (sc->expr)
+        return;
     else if (kind_of(p->tree->stmts[0]->stmt) == STMT_none)
         diag_error(sc->c, ERR_scan_statement, word, "no statement of a model; they are " MODEL_STATEMENTS);
     else {
@@ -412,7 +438,7 @@ void parse_statements(Scan *s)
 
     if (!s->n_stmts)
         return;
-    compile_on_free(s->c, free_trees, s);
+    keep_trees(s);
     run_on_large_stack(&job);
     for (int i = 0; i < s->n_stmts; i++)
         s->stmt[i].tree = job.out[i].tree;

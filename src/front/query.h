@@ -44,7 +44,7 @@ struct Cte { Cte *next; const char *name; const PgQuery__CommonTableExpr *node; 
 
 /* A pick whose limit an enclosing WHERE may set: `row_number <= k`.  col[] of the subquery are its
  * columns, rank_at is where ROW_NUMBER() stands among them. */
-typedef struct Open { Block *pick; int rank_at; const char *name; bool hidden, used; } Open;
+typedef struct Open { Block *pick; int rank_at; const char *name; bool hidden; } Open;
 
 typedef struct TabCol { const char *name; Expr *e; bool hidden; } TabCol;
 typedef struct Tab {            /* one name in FROM */
@@ -75,6 +75,8 @@ typedef struct WinUse {
     Expr *now;                  /* what it became */
     Span at;
 } WinUse;
+/* An alias in GROUP BY that stands before an input column of its name. */
+typedef struct Shadow { const char *name; Span at; } Shadow;
 typedef struct Mean { Expr *arg, *now; } Mean;
 
 typedef Expr *(*Resolve)(void *arg, const char *name);
@@ -86,7 +88,7 @@ struct Query {
     Query *outer;               /* the enclosing query, for correlated subqueries; NULL in FROM */
     Expr **outer_ref; int n_outer_refs;
     Cte *env;                   /* WITH names in scope, innermost first */
-    int nesting;
+    int nesting;                /* of joins */
     const char *stem;           /* of generated names */
 
     Block *d;                   /* the draft */
@@ -104,10 +106,13 @@ struct Query {
     Expr *having;
     Order *order; int n_order;
     bool grouped, distinct, has_limit, direct;
-    Expr **group_note; int n_group_notes;
+    Shadow *shadow; int n_shadows;
     int64_t limit;
-    bool noted_log;
-    Expr *rank_e;               /* the row number of an output that stays open */
+    bool collected;
+    int *renumber;              /* group.c: sources after pruning */
+    int level;                  /* of nested queries */
+    Block *own_pick;            /* made by a subquery of FROM for this query only */
+    int open_win;               /* the ROW_NUMBER() that an enclosing WHERE may limit, or -1 */
 };
 
 /* What an expression may hold where it stands. */
@@ -156,6 +161,7 @@ Expr *expr_plain(Arena *a, Expr *e);                               /* BOOL becom
 Expr *expr_mix(Query *q, Op op, Expr **arg, int n, const char *what, Span at);
 Expr *expr_convert(Arena *a, Expr *e, Type t);
 bool  expr_reads(const Expr *e, int src);                          /* a placeholder kind */
+bool  expr_reads_one(const Expr *e, int src, int col);             /* one placeholder */
 bool  expr_reads_rows(const Expr *e);                              /* a column of the draft */
 void  expr_share(Query *q, const Expr *e, int times);              /* fails if e is too large to repeat */
 Expr *expr_at(Expr *e, Span at);
@@ -164,6 +170,8 @@ bool  expr_int_literal(Query *q, const Node *n, int64_t *out);
 /* Copy e top down; fn gives a replacement for a node, or NULL to go on inside. */
 typedef Expr *(*Rewrite)(void *arg, const Expr *e);
 Expr *expr_rewrite(Arena *a, const Expr *e, Rewrite fn, void *arg);
+Expr *expr_copy(Arena *a, const Expr *e);                          /* deep */
+Expr *expr_col_at(Arena *a, const Expr *col, int src, int c);      /* the column node, moved */
 
 /* ---- func.c ---- */
 Expr *func_call(Ctx *x, const PgQuery__FuncCall *f);
@@ -185,7 +193,7 @@ void  subquery_conjunct(Ctx *x, const Node *n);                    /* one conjun
 void  group_keys(Query *q);
 int   group_add_agg(Query *q, Agg fn, Expr *arg, bool distinct);
 void  group_stage(Query *q, Block **direct, const char *name);
-Expr *group_key_equal(Query *q, const Block *d, Expr *x, Expr *y);
+Expr *group_key_equal(Query *q, Expr *x, Expr *y);                 /* null-safe where it must be */
 
 /* ---- window.c ---- */
 WinUse window_spec(Ctx *x, const PgQuery__FuncCall *f);            /* partition and order of OVER (…) */
@@ -208,8 +216,10 @@ Block *query_block(Query *q, const char *name);
 Open *query_open(Query *q, Block **closed);                        /* FROM subquery: open pick, or NULL and a block */
 Block *query_new_block(Query *q, BlockKind kind, const char *name);
 void  query_done(Query *q, Block *b);                              /* facts of a finished block */
-void  query_map(Query *q, Rewrite fn, void *arg);                  /* rewrite all waiting expressions */
-void  query_unsupported(Query *q, const PgQuery__SelectStmt *s);
-void  query_final_types(Query *q);
-Block *query_materialise(Query *q, bool reserve);                   /* the draft becomes one block */
+void  query_map(Query *q, Rewrite fn, void *arg);                  /* rewrite what waits for the grouping to be done */
+void  query_map_all(Query *q, Rewrite fn, void *arg);              /* and what goes into it, and the draft's conditions */
+void  query_materialise(Query *q);                                 /* the draft becomes one block */
+void  query_new_draft(Query *q, Block *over);                      /* FROM over */
+void  query_add_cols(Query *q, Block *b, int skip);                /* the outputs as columns, but for output `skip` */
+Block *query_rename(Query *q, Block *b, const char *name);
 #endif

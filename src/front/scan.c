@@ -12,7 +12,15 @@
 #define MAX_TOKENS     50000                /* of one statement: bounds the parser's stack, see parse.c */
 #define MAX_STMTS      10000
 #define MAX_NAME       63                   /* PostgreSQL's parser cuts longer names */
+#define MAX_PARENS     1000                 /* open at once */
+#define MAX_CHAIN      2000                 /* operators on one path from an expression's root, estimated from above */
+#define EXPR_HEAD      "SELECT "
 #define MAX_VARS       200                  /* different :names */
+
+/* One level of parentheses.  The parser and above all the protobuf code take time quadratic in the depth
+ * of a tree, so the depth is estimated from the tokens first: operators between two separators, on top of
+ * the deepest parenthesis among them.  AND and OR are lists in the tree, hence separators. */
+typedef struct Level { int ops, inner, chain, deepest; } Level;
 
 typedef struct Scanner {
     Compile *c;
@@ -22,8 +30,10 @@ typedef struct Scanner {
     Directive *dir; int n_dirs;     /* waiting for their statement */
     bool dir_failed;                /* one of them was wrong */
     bool in_stmt, failed;
+    bool expr;                      /* the text is one expression */
     size_t start, end;              /* of the statement: first byte, one past the last token */
     int n_tokens;
+    Level level[MAX_PARENS + 1]; int depth;
 } Scanner;
 
 static Span scan_at(const Scanner *k, size_t off, size_t len)
@@ -109,24 +119,34 @@ static void scan_comment(Scanner *k, Tok t)
 
 /* ---- statements ---- */
 
-/* The next token after t that is a word or quoted: a part of a name; moves past `IF NOT EXISTS`. */
-static Tok skip_words(const Scanner *k, Tok t, const char *const *words)
+/* The name a statement defines or fills, found without the parser so that it is known when parsing
+ * fails: CREATE … TABLE|VIEW [IF NOT EXISTS] [schema.]name, INSERT INTO [schema.]name. */
+static bool any_word(const Scanner *k, Tok t, const char *const *words)
 {
     for (int i = 0; words[i]; i++)
-        if (lex_is(k->text, t, words[i])) {
-            t = lex_solid(k->text, k->n, t.off + t.len);
-            i = -1;
-        }
+        if (lex_is(k->text, t, words[i]))
+            return true;
+    return false;
+}
+
+static Tok name_token(const Scanner *k)
+{
+    static const char *const kind[] = { "table", "view", "into", NULL }, *const absent[] = { "if", "not", "exists", NULL };
+    Tok t = lex_solid(k->text, k->n, k->start);
+
+    for (int n = 0; n < 5 && t.kind == TOK_word && !any_word(k, t, kind); n++)
+        t = lex_solid(k->text, k->n, t.off + t.len);
+    if (!any_word(k, t, kind))
+        return (Tok){ TOK_end, k->end, 0 };
+    do
+        t = lex_solid(k->text, k->n, t.off + t.len);
+    while (any_word(k, t, absent));
     return t;
 }
 
-/* The name a statement defines or fills, found without the parser so that it is known when parsing
- * fails: CREATE … TABLE|VIEW [IF NOT EXISTS] [schema.]name, INSERT INTO [schema.]name. */
 static void find_name(const Scanner *k, Stmt *s)
 {
-    static const char *const before[] = { "create", "or", "replace", "temp", "temporary", "unlogged", "insert", "into",
-                                          "table", "view", "if", "not", "exists", NULL };
-    Tok t = skip_words(k, lex_solid(k->text, k->n, k->start), before);
+    Tok t = name_token(k);
 
     for (;;) {
         const Tok dot = lex_solid(k->text, k->n, t.off + t.len);
@@ -142,7 +162,7 @@ static void find_name(const Scanner *k, Stmt *s)
 }
 
 /* Only CREATE and INSERT begin a statement of a model; said here, in the model's terms, and not by the parser. */
-static bool check_first_word(Scanner *k)
+static bool check_first_word(Scanner *k, Stmt *st)
 {
     static const char *const known[] = { "CREATE", "INSERT" };
     static const char *const query[] = { "select", "with", "values", "table" };
@@ -159,6 +179,8 @@ static bool check_first_word(Scanner *k)
             return false;
         }
     const char *near = t.kind == TOK_word ? nearest_name(word, known, COUNT_OF(known)) : NULL;
+    if (!near)
+        st->name = NULL;            /* DROP TABLE x defines nothing */
     if (near)
         diag_error(k->c, ERR_scan_statement, at, "\"%s\" begins no statement; did you mean %s?", word, near);
     else
@@ -188,10 +210,11 @@ static void end_statement(Scanner *k)
     if (!k->in_stmt)
         return;
     find_name(k, &s);
+    s.kind = lex_is(k->text, lex(k->text, k->n, k->start), "insert") ? STMT_insert : STMT_none;
     s.dir = k->dir;
     s.n_dirs = k->n_dirs;
     s.failed = k->failed || k->dir_failed;
-    if (!k->failed && (!check_limits(k) || !check_first_word(k)))
+    if (!k->failed && (!check_limits(k) || (!k->expr && !check_first_word(k, &s))))
         s.unreadable = s.failed = true;
     s.unreadable |= k->failed;
     k->out[k->end] = 0;
@@ -248,12 +271,59 @@ static bool is_double_equal(const Scanner *k, Tok t)
            !(t.off + 2 < k->n && strchr("=<>!~*/%^&|#@?", s[2]));
 }
 
+static void end_chain(Level *l)
+{
+    l->deepest = l->ops + l->inner > l->deepest ? l->ops + l->inner : l->deepest;
+    l->ops = l->inner = 0;
+}
+
+static void close_level(Scanner *k)
+{
+    if (!k->depth)
+        return;
+    Level *l = &k->level[k->depth--], *up = l - 1;
+    end_chain(l);
+    const int deep = l->deepest + l->chain + 1;
+    up->inner = deep > up->inner ? deep : up->inner;
+}
+
+static void measure_depth(Scanner *k, Tok t)
+{
+    static const char *const ops[] = { "is", "not", "between", "in", "like", "collate", "at", NULL };
+    static const char *const lists[] = { "join", "union", "intersect", "except", NULL };
+    static const char *const breaks[] = { "and", "or", "select", "from", "where", "group", "having", "order", "on", "using", "when",
+                                          "then", "else", "end", "as", "case", NULL };
+    Level *l = &k->level[k->depth];
+    const char ch = t.kind == TOK_punct ? k->text[t.off] : 0;
+
+    if (ch == '(' && k->depth < MAX_PARENS)
+        k->level[++k->depth] = (Level){ 0 };
+    else if (ch == ')')
+        close_level(k);
+    else if (ch == ',' || any_word(k, t, breaks))
+        end_chain(l);
+    else if ((ch && strchr("+-*/%<>=|&^!~#@?:", ch)) || any_word(k, t, ops))
+        l->ops++;
+    else if (any_word(k, t, lists))
+        l->chain++;
+    if (ch != '(' && l->ops + l->inner + l->deepest + l->chain <= MAX_CHAIN)
+        return;
+    if (ch == '(' && k->depth < MAX_PARENS)
+        return;
+    if (!k->failed)
+        token_error(k, ERR_scan_limit, t, ch == '(' ? "more than 1000 parentheses are open here"
+                    : "nested too deeply: more than 2000 operators on one path");
+}
+
 static void scan_token(Scanner *k, Tok t)
 {
     if (!k->in_stmt) {
         k->in_stmt = true;
         k->start = t.off;
+        k->depth = 0;
+        k->level[0] = (Level){ 0 };
     }
+    measure_depth(k, t);
     k->end = t.off + t.len;
     k->n_tokens++;
     if (t.kind == TOK_open)
@@ -303,11 +373,22 @@ static void scan_head(Scanner *k)
     k->s->canonical = k->n >= sizeof mark - 1 && !memcmp(k->text, mark, sizeof mark - 1);
 }
 
+/* Errors in the order of the text, though the parser ran after the scan. */
+static void sort_errors(Compile *c, int from)
+{
+    for (int i = from + 1; i < c->n_diags; i++)
+        for (int j = i; j > from && c->diag[j - 1].at.off > c->diag[j].at.off; j--) {
+            const Diag d = c->diag[j];
+            c->diag[j] = c->diag[j - 1];
+            c->diag[j - 1] = d;
+        }
+}
+
 Scan *front_scan(Compile *c, int file)
 {
     Scan *s = ARENA_NEW(&c->arena, Scan);
     Scanner k = { .c = c, .s = s, .text = c->file[file].text, .n = c->file[file].len };
-    const int errors = c->n_errors;
+    const int errors = c->n_errors, diags = c->n_diags;
 
     s->c = c;
     s->file = file;
@@ -322,5 +403,30 @@ Scan *front_scan(Compile *c, int file)
         diag_error(c, ERR_scan_file, (Span){ 0 }, "no statement in %s", c->file[file].path);
     parse_statements(s);
     dir_check_places(s);
+    sort_errors(c, diags);
+    return s;
+}
+
+/* The text becomes the statement `SELECT text`; positions count from the text. */
+Scan *scan_expr(Compile *c, int file)
+{
+    Scan *s = ARENA_NEW(&c->arena, Scan);
+    Scanner k = { .c = c, .s = s, .text = c->file[file].text, .n = c->file[file].len, .expr = true };
+
+    s->c = c;
+    s->file = file;
+    s->expr = true;
+    if (!file_is_text(&k))
+        return s;
+    k.out = arena_strndup(&c->arena, k.text, k.n);
+    scan_all(&k);
+    for (int i = 0; i < s->n_stmts; i++) {
+        Stmt *st = &s->stmt[i];
+        st->text = arena_printf(&c->arena, EXPR_HEAD "%s", st->text);
+        st->at.off -= (int)strlen(EXPR_HEAD);
+        st->at.len += (int)strlen(EXPR_HEAD);
+        st->name = NULL;
+    }
+    parse_statements(s);
     return s;
 }

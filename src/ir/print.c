@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define LINE_MAX_CHARS 100
+#define GUARD_IN_LINE 24        /* larger operands are named first: nested guards must not double the text */
 #define UNION_CHUNK 400         /* SQLite takes 500 terms in a compound SELECT */
 
 const Dialect dialect_canonical = {
@@ -257,17 +258,14 @@ static bool needs_guard(const Printer *p, const Expr *e)
     return (e->op == OP_ln || e->op == OP_log10) && (ex_signs(p->b, e->arg[0]) & SIGN_zero);
 }
 
-/* How often the guards inside e double its text. */
-static int guard_depth(const Printer *p, const Expr *e)
+/* The size of e's text in nodes; a guard that stands in line doubles that of its operands. */
+static int guarded_size(const Printer *p, const Expr *e)
 {
-    int depth = 0;
+    int n = 0;
 
-    for (int k = 0; k < e->n_args; k++) {
-        const int d = guard_depth(p, e->arg[k]);
-        depth = d > depth ? d : depth;
-    }
-    depth += needs_guard(p, e);
-    return depth > 2 ? 0 : depth;                   /* it was hoisted: see put_hoisted */
+    for (int k = 0; k < e->n_args; k++)
+        n += guarded_size(p, e->arg[k]);
+    return 1 + (needs_guard(p, e) && n <= GUARD_IN_LINE ? 2 * n : n);
 }
 
 /* x * infinity: NaN for zero. */
@@ -323,13 +321,11 @@ static void put_hoisted(Printer *p, const Expr *e)
 
 static void put_guard(Printer *p, const Expr *e)
 {
-    int depth = 0;
+    int n = 0;
 
-    for (int k = 0; k < e->n_args; k++) {
-        const int d = guard_depth(p, e->arg[k]);
-        depth = d > depth ? d : depth;
-    }
-    if (depth >= 2)
+    for (int k = 0; k < e->n_args; k++)
+        n += guarded_size(p, e->arg[k]);
+    if (n > GUARD_IN_LINE)
         put_hoisted(p, e);
     else if (e->op == OP_div)
         put_guarded_div(p, e);

@@ -20,6 +20,8 @@ void pass_cse(Prog *p);
 void pass_fuse(Prog *p);
 /* Drop blocks that none of `keep` needs. */
 void pass_prune(Prog *p, Block *const *keep, int n_keep);
+/* Blocks marked @once read unrestricted twins of batched tables.  First of all passes. */
+void pass_once(Prog *p);
 /* LN(SUM(EXP(x))) through the group's maximum. */
 void pass_logsumexp(Prog *p);
 

@@ -308,7 +308,7 @@ typedef enum Draw { DRAW_const, DRAW_uniform, DRAW_normal } Draw;
 typedef struct Start { Draw draw; double a, b; } Start;     /* value; bounds; mean and deviation */
 
 static const struct { const char *name; int min_args, max_args; } inits[] = {
-    { "zeros", 0, 0 }, { "const", 1, 1 }, { "uniform", 2, 2 }, { "normal", 2, 2 }, { "xavier_uniform", 0, 1 },
+    { "zeros", 0, 0 }, { "const", 1, 1 }, { "uniform", 2, 2 }, { "normal", 2, 2 }, { "ones", 0, 0 }, { "xavier_uniform", 0, 1 },
     { "xavier_normal", 0, 1 }, { "kaiming_uniform", 0, 0 }, { "kaiming_normal", 0, 0 }, { "torch_default", 0, 0 },
 };
 
@@ -330,7 +330,7 @@ static int find_init(const Prog *p, const Block *b)
     }
     const char *near = nearest_name(b->init->name, names, COUNT_OF(inits));
     diag_fail(p->c, ERR_train_init, b->init->at, "no init \"%s\"; %s%s", b->init->name,
-              near ? "did you mean " : "there are zeros, const(c), uniform(a, b), normal(mean, deviation), xavier_…, "
+              near ? "did you mean " : "there are zeros, ones, const(c), uniform(a, b), normal(mean, deviation), xavier_…, "
               "kaiming_… and torch_default", near ? near : "");
 }
 
@@ -359,6 +359,8 @@ static Start find_start(const Prog *p, const Block *b, const Table *t, const Fee
 
     if (kind == 0)
         return (Start){ DRAW_const, 0, 0 };
+    if (kind == 4)
+        return (Start){ DRAW_const, 1, 0 };
     if (kind == 1)
         return (Start){ DRAW_const, i->arg[0], 0 };
     if (kind <= 3)

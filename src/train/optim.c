@@ -669,13 +669,54 @@ static Expr *next_of(void *arg, const Expr *col)
     return ex2(n->a, OP_add, ex_col(n->a, n->b, 0, col->col), ex_int(n->a, 1));
 }
 
+static void assign_all(Prog *p, Assign **list, int *n, Block *target, Block *from)
+{
+    Arena *a = &p->c->arena;
+    Assign set = { .target = target, .from = from, .n_cols = target->n_cols };
+
+    set.to_col = ARENA_ARRAY(a, int, set.n_cols + 1);
+    set.from_col = ARENA_ARRAY(a, int, set.n_cols + 1);
+    for (int c = 0; c < set.n_cols; c++)
+        set.to_col[c] = set.from_col[c] = c;
+    VEC_PUSH(a, *list, *n, set);
+}
+
+/* The rows a state table starts with: the parameter's keys, and what the optimizer starts from. */
+static Block *state_start(Prog *p, const StepPlan *s, int at)
+{
+    Arena *a = &p->c->arena;
+    const Block *state = s->state[at];
+    Block *b = blk_new(p, BLK_row, prog_unique_name(p, "start"));
+
+    blk_add_source(p, b, s->over[at], JOIN_inner, NULL);
+    for (int c = 0; c < state->n_cols; c++) {
+        Expr *e = state->col[c].type != T_REAL
+                ? ex_col(a, b, 0, blk_find_col(s->over[at], state->col[c].name))
+                : ex_real(a, s->slot_start[(c - state->n_id) % s->n_slots]);
+        blk_add_col(p, b, state->col[c].name, e, AGG_none);
+    }
+    blk_set_id(p, b, state->id_col, state->n_id);
+    return b;
+}
+
+static Block *step_start(Prog *p, const StepPlan *s)
+{
+    Arena *a = &p->c->arena;
+    Block *b = blk_new(p, BLK_row, prog_unique_name(p, "start"));
+
+    for (int c = 0; c < s->step->n_cols; c++)
+        blk_add_col(p, b, s->step->col[c].name,
+                    c < 2 ? ex_int(a, 0) : ex_real(a, eval_step_col(s->col[c - 2].e, 0, 0)), AGG_none);
+    blk_set_id(p, b, NULL, 0);
+    return b;
+}
+
 /* A full-batch step is an epoch, so both count together. */
 void optim_next(Prog *p, StepPlan *s)
 {
     Arena *a = &p->c->arena;
     Block *b = blk_new(p, BLK_row, GEN_PREFIX "new_sqlgrad_step");
     NextArg arg = { a, b };
-    Assign set = { .target = s->step, .from = b, .n_cols = s->step->n_cols };
 
     blk_add_source(p, b, s->step, JOIN_inner, NULL);
     for (int c = 0; c < s->step->n_cols; c++) {
@@ -683,9 +724,9 @@ void optim_next(Prog *p, StepPlan *s)
         blk_add_col(p, b, s->step->col[c].name, e, AGG_none);
     }
     blk_set_id(p, b, NULL, 0);
-    set.to_col = ARENA_ARRAY(a, int, set.n_cols);
-    set.from_col = ARENA_ARRAY(a, int, set.n_cols);
-    for (int c = 0; c < set.n_cols; c++)
-        set.to_col[c] = set.from_col[c] = c;
-    VEC_PUSH(a, p->assign, p->n_assigns, set);
+    assign_all(p, &p->assign, &p->n_assigns, s->step, b);
+    for (int k = 0; k < s->n_over; k++)
+        if (s->state[k])
+            assign_all(p, &p->start, &p->n_starts, s->state[k], state_start(p, s, k));
+    assign_all(p, &p->start, &p->n_starts, s->step, step_start(p, s));
 }

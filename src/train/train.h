@@ -80,7 +80,8 @@ typedef struct StepPlan {
 
 /* Append the update blocks of p->grad and fill p->assign. */
 void optim_build(Prog *p, const StepOpts *o, StepPlan *out);
-/* The same step as a statement: one more block that gives sqlgrad_step's next row, and its assignment. */
+/* For scripts, after all passes: one more block that gives sqlgrad_step's next row, and its assignment; and
+ * p->start, what driver tables begin with.  prog_analyse comes after it. */
 void optim_next(Prog *p, StepPlan *s);
 /* sqlgrad_step's row for a step; an error if the learning rate is not finite. */
 Code optim_step_row(const StepPlan *s, int64_t step, int64_t epoch, Table *out, Err *e);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """sqlgrad against the reference files: compare.py MODEL [--engine native|sql] [--precision f64|f32] [--bin PATH]
 
-Builds the database that the reference script describes, runs `sqlgrad grad` and, in f64, the reference's training
+Builds the database that the reference script describes, its rows in two orders, runs `sqlgrad grad` and, in f64, the reference's training
 runs, and compares every number: to 1e-9 of its table's largest entry in f64, 1e-4 in f32.  Needs no PyTorch.
 Prints one line and exits 0 if all agree, 1 if not, 77 if the model's data is not there."""
 import argparse
@@ -77,7 +77,7 @@ def main():
     if spec is None:
         print("skipped: the data is not there")
         sys.exit(oracle.SKIP)
-    ref, got = oracle.read_reference(os.path.join(HERE, args.model + ".txt")), {}
+    ref, got, shuffled = oracle.read_reference(os.path.join(HERE, args.model + ".txt")), {}, {}
     train = args.precision == "f64"     # f32: Adam divides noise by noise where a gradient is nearly zero
     names = [r[0] for r in spec.runs] if args.runs is None else args.runs.split(",")
     runs = [r for r in spec.runs if train and r[0] in names]
@@ -85,11 +85,16 @@ def main():
         db = os.path.join(folder, "data.db")
         spec.write_db(db)
         gradients(args, spec, db, got)
+        spec.write_db(db + "2", shuffled=1)
+        gradients(args, spec, db + "2", shuffled)
         for run in runs:
             training(args, spec, db, run, got)
     done = {"loss", "grad", "step"} | {f"{t}@{r[0]}" for t in spec.params for r in runs}
     ref = {k: v for k, v in ref.items() if k[0] in done and (k[0] != "step" or k[1] in [r[0] for r in runs])}
-    wrong = oracle.differences(ref, got, 1e-9 if train else 1e-4)
+    rtol = 1e-9 if train else 1e-4
+    wrong = oracle.differences(ref, got, rtol)
+    if shuffled != {k: got[k] for k in shuffled} and args.engine == "native":
+        wrong.append("the order of the rows changes the bits")
     for line in wrong[:20]:
         print(line)
     print(f"{args.model} {args.engine} {args.precision}: {len(ref)} numbers, {len(wrong)} differ")

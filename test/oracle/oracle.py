@@ -17,6 +17,7 @@ A reference file has lines `what|table|entry|value`, values as %.17g:
 import importlib
 import math
 import os
+import random
 import re
 import sqlite3
 import sys
@@ -74,14 +75,17 @@ class Spec:
         self.model, self.loss, self.data, self.params = model, loss, data, params
         self.torch, self.runs, self.sets, self.mend = torch, runs, sets or {}, mend
 
-    def write_db(self, path):
-        """Make the SQLite database with data and first parameters."""
+    def write_db(self, path, shuffled=0):
+        """Make the SQLite database with data and first parameters; `shuffled` is the seed of another row order."""
+        order = random.Random(shuffled).shuffle if shuffled else lambda rows: None
         db = sqlite3.connect(path)
         for name, (cols, rows) in self.data.items():
+            order(rows := list(rows))
             fill(db, name, cols, rows)
         for name, p in self.params.items():
+            order(rows := list(p.rows()))
             cols = [f"{k} INTEGER" for k, _, _ in p.keys] + [f"{p.value} REAL"]
-            fill(db, name, ", ".join(cols), p.rows())
+            fill(db, name, ", ".join(cols), rows)
         db.commit()
         db.close()
 

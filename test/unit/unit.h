@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-static char unit_why[400];
+static char unit_why[600];
 
 #define CHECK(cond) \
     ((cond) ? (void)0 : unit_wrong(__LINE__, #cond, ""))
@@ -23,7 +23,7 @@ static char unit_why[400];
 static inline void unit_wrong(int line, const char *what, const char *found)
 {
     if (!*unit_why)
-        snprintf(unit_why, sizeof unit_why, "line %d: %s%s", line, what, found);
+        snprintf(unit_why, sizeof unit_why, "line %d: %.200s%.350s", line, what, found);
 }
 
 static inline void unit_str(int line, const char *what, const char *got, const char *want)

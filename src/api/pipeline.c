@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pipeline.c - the steps between a bound program and an engine, which every command puts together:
+ *
+ *   inputs_bind      text and tables -> program            (inputs.c: scan, catalog, front_bind)
+ *   goal_find        which loss, which tables
+ *   passes_before    once, logsumexp
+ *   pass_grad        forward -> forward and backward       (pass/grad.c)
+ *   optim_build      gradients -> updates                  (train/optim.c)
+ *   passes_run       simplify, cse, prune, each checked with --verify and left out with --no-pass
+ *   inputs_feed      rows for every base block
+ *   engine or Forward */
+#include "api/session.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define CHUNK_KEYS 256          /* batch keys that a forward pass evaluates at a time */
+
+#ifdef SQLGRAD_DEBUG
+static const bool always_verify = true;
+#else
+static const bool always_verify = false;
+#endif
+
+const char **list_option(Job *j, OptId k, int *n)
+{
+    const char **names = NULL;
+
+    *n = 0;
+    if (j->o->val[k])
+        *n = front_list(&j->c, j->o->val[k], &names);
+    return names;
+}
+
+/* ---- goals ---- */
+
+static Block *named_block(Job *j, const Prog *p, const char *name)
+{
+    Block *b = prog_find(p, name, MODE_always);
+
+    if (!b)
+        diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no table %s", name);
+    return b;
+}
+
+static Block *marked_loss(const Prog *p)
+{
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->is_loss)
+            return p->block[k];
+    return NULL;
+}
+
+static void all_params(Job *j, const Prog *p, Goal *out)
+{
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->is_param && !p->block[k]->frozen)
+            VEC_PUSH(&j->arena, out->wrt, out->n_wrt, p->block[k]);
+}
+
+void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out)
+{
+    int n_loss, n_wrt;
+    const char **loss = list_option(j, OPT_loss, &n_loss), **wrt = list_option(j, OPT_wrt, &n_wrt);
+
+    *out = (Goal){ .obj = p->n_obj ? &p->obj[0] : NULL };
+    if (n_loss > 1)
+        diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "--loss takes one table");
+    out->loss = n_loss ? named_block(j, p, loss[0]) : out->obj ? out->obj->loss : marked_loss(p);
+    for (int k = 0; k < n_wrt; k++) {
+        Block *b = named_block(j, p, wrt[k]);
+        VEC_PUSH(&j->arena, out->wrt, out->n_wrt, b);
+    }
+    for (int k = 0; !n_wrt && out->obj && k < out->obj->n_over; k++)
+        VEC_PUSH(&j->arena, out->wrt, out->n_wrt, out->obj->over[k]);
+    if (!out->n_wrt)
+        all_params(j, p, out);
+    if (!out->loss)
+        diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no loss; write -- @loss before a table, or give --loss");
+    if (need_wrt && !out->n_wrt)
+        diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no parameters; write -- @param before a table, or give --wrt");
+}
+
+/* ---- passes ---- */
+
+static unsigned left_out(Job *j)
+{
+    int n;
+    const char **name = list_option(j, OPT_no_pass, &n);
+    unsigned skip = 0;
+
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < pass_count(); k++)
+            if (!strcmp(pass_name(k), name[i]))
+                skip |= 1u << k;
+    return skip;
+}
+
+static bool wants_verify(const Job *j)
+{
+    return always_verify || opt_flag(j->o, OPT_verify);
+}
+
+static void after_pass(Job *j, Prog *p, const char *name)
+{
+    prog_analyse(p);
+    if (wants_verify(j))
+        ir_verify(p, name);
+}
+
+void passes_before(Job *j, Prog *p)
+{
+    if (wants_verify(j))
+        ir_verify(p, "bind");
+    pass_once(p);
+    after_pass(j, p, "once");
+    pass_logsumexp(p);
+    after_pass(j, p, "logsumexp");
+}
+
+void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
+{
+    const PassOpts o = { keep, n_keep, left_out(j), wants_verify(j) };
+
+    after_pass(j, p, "grad");
+    run_passes(p, &o);
+}
+
+/* ---- engines ---- */
+
+Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
+{
+    const char *engine = opt_text(j->o, OPT_engine, "native"), *precision = opt_text(j->o, OPT_precision, "f32");
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    const int64_t threads = opt_int(j->o, OPT_threads, cpus > 0 ? cpus : 1);
+
+    *ops = !strcmp(engine, "sql") ? &engine_sql : &engine_native;
+    if (strcmp(engine, (*ops)->name))
+        return err_set(&j->e, E_USAGE, ERR_api_value, "--engine is native or sql, not \"%s\"", engine);
+    if (strcmp(precision, "f32") && strcmp(precision, "f64"))
+        return err_set(&j->e, E_USAGE, ERR_api_value, "--precision is f32 or f64, not \"%s\"", precision);
+    *eo = (EngineOpts){ .f64 = !strcmp(precision, "f64"), .threads = threads < 1 ? 1 : threads > 1024 ? 1024 : (int)threads,
+                        .mem_limit = (size_t)opt_int(j->o, OPT_memory, 0) << 20, .db_path = j->db_path, .stop = &j->s->stop };
+    return OK;
+}
+
+typedef struct SplitCall { Prog *p; Block **target; int n; Split out; } SplitCall;
+
+static void call_split(Job *j, void *arg)
+{
+    SplitCall *s = arg;
+
+    (void)j;
+    s->out = pass_split(s->p, s->target, s->n);
+}
+
+Code forward_plan(Job *j, Bound *b, Block **target, int n, Table *keys, Forward *out)
+{
+    SplitCall call = { b->p, target, n, { 0 } };
+    const int64_t chunk = opt_int(j->o, OPT_chunk, CHUNK_KEYS);
+
+    *out = (Forward){ .whole = b->p, .target = target, .n_targets = n, .keys = keys, .chunk = chunk ? (size_t)chunk : CHUNK_KEYS };
+    Code rc = engine_pick(j, &out->ops, &out->eo);
+    inputs_feed(j, b);
+    out->feed = b->feed;
+    out->n_feeds = b->n_feeds;
+    if (rc == OK) rc = batch_keys(b->p, b->feed, b->n_feeds, keys, &j->e);
+    if (rc != OK || keys->n_rows <= out->chunk)
+        return rc;
+    rc = job_guard(j, call_split, &call);
+    out->split = call.out;
+    out->chunked = rc == OK && call.out.n_cross > 0;
+    return rc;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c - the command: arguments to options, events to stdout and stderr.  It knows the library by its public
+ * header only; which options there are, and which command takes them, the library says. */
+#include "sqlgrad.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static sqlgrad *session;                /* for the signal handler */
+
+typedef struct Screen { int progress; int broken; } Screen;  /* columns of a progress line shown; stdout is gone */
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    sqlgrad_interrupt(session);
+    signal(SIGINT, SIG_DFL);            /* a second Ctrl-C ends the process at once */
+}
+
+static void clear_progress(Screen *s)
+{
+    if (s->progress)
+        fprintf(stderr, "\r%*s\r", s->progress, "");
+    s->progress = 0;
+}
+
+static void on_event(void *arg, int kind, const char *text)
+{
+    Screen *s = arg;
+
+    if (kind == SQLGRAD_PROGRESS) {
+        const int n = (int)strlen(text);
+        fprintf(stderr, "\r%s%*s", text, s->progress > n ? s->progress - n : 0, "");
+        s->progress = n;
+        fflush(stderr);
+        return;
+    }
+    clear_progress(s);
+    if (kind == SQLGRAD_OUT) {
+        s->broken |= puts(text) == EOF || fflush(stdout) == EOF;
+        return;
+    }
+    fflush(stdout);
+    fprintf(stderr, "%s\n", text);
+}
+
+static int usage(const char *what)
+{
+    const int ids = getenv("SQLGRAD_SHOW_IDS") != NULL;
+
+    fprintf(stderr, "sqlgrad: %s%s%s%s\n", what, ids && session && *sqlgrad_errid(session) ? " [" : "",
+            ids && session ? sqlgrad_errid(session) : "", ids && session && *sqlgrad_errid(session) ? "]" : "");
+    return SQLGRAD_USAGE;
+}
+
+/* One argument that starts with a dash; *i moves past the value it takes. */
+static int read_option(char **argv, int argc, int *i)
+{
+    const char *name = argv[*i] + 2, *value = strchr(name, '=');
+    char left[64], what[160];
+
+    if (argv[*i][1] != '-' || strlen(name) >= sizeof left) {
+        snprintf(what, sizeof what, "no option %.64s; options start with two dashes", argv[*i]);
+        return usage(what);
+    }
+    snprintf(left, sizeof left, "%.*s", value ? (int)(value - name) : (int)strlen(name), name);
+    const int kind = sqlgrad_option_kind(left);
+    if (value)
+        value++;
+    else if (kind == 'f')
+        value = "1";
+    else if (kind == 'v' && *i + 1 < argc)
+        value = argv[++*i];
+    else if (kind == 'v') {
+        snprintf(what, sizeof what, "--%s wants a value", left);
+        return usage(what);
+    }
+    return sqlgrad_set(session, left, value ? value : "1") == SQLGRAD_OK ? SQLGRAD_OK : usage(sqlgrad_errmsg(session));
+}
+
+static const struct { const char *name; int (*run)(sqlgrad *s, const char *model); } commands[] = {
+    { "run", sqlgrad_run }, { "grad", sqlgrad_grad }, { "train", sqlgrad_train }, { "eval", sqlgrad_eval },
+    { "emit", sqlgrad_emit }, { "explain", sqlgrad_explain }, { "check", sqlgrad_check },
+};
+
+static int run_command(const char *command, const char **word, int n)
+{
+    char what[300];
+
+    if (!strcmp(command, "import")) {
+        if (n < 2)
+            return usage("import wants a format and files: sqlgrad import FORMAT FILE... --db DB --table T");
+        return sqlgrad_import(session, word[0], word + 1, n - 1);
+    }
+    for (size_t k = 0; k < sizeof commands / sizeof *commands; k++)
+        if (!strcmp(command, commands[k].name)) {
+            if (n == 1)
+                return commands[k].run(session, word[0]);
+            snprintf(what, sizeof what, n ? "%s takes one model file, not also %.200s" : "%s wants a model file", command,
+                     n ? word[1] : "");
+            return usage(what);
+        }
+    snprintf(what, sizeof what, "no command \"%.100s\"; try sqlgrad help", command);
+    return usage(what);
+}
+
+static int parse_and_run(int argc, char **argv)
+{
+    const char **word = calloc((size_t)argc + 1, sizeof *word);
+    int n = 0, rc = SQLGRAD_OK;
+
+    if (!word)
+        return SQLGRAD_ENVIRONMENT;
+    for (int i = 2; i < argc && rc == SQLGRAD_OK; i++) {
+        if (argv[i][0] == '-' && argv[i][1])
+            rc = read_option(argv, argc, &i);
+        else
+            word[n++] = argv[i];
+    }
+    if (rc == SQLGRAD_OK)
+        rc = run_command(argv[1], word, n);
+    free(word);
+    return rc;
+}
+
+/* --version, --list, help; -1: not one of them. */
+static int print_about(int argc, char **argv)
+{
+    const char *text = NULL;
+
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
+        printf("sqlgrad %s\n", sqlgrad_version());
+        return SQLGRAD_OK;
+    }
+    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        text = sqlgrad_help(argc > 2 ? argv[2] : NULL);
+    else if (!strcmp(argv[1], "--list"))
+        text = argc > 2 ? sqlgrad_list(session, argv[2]) : NULL;
+    else if (argc > 2 && !strcmp(argv[2], "--help"))
+        text = sqlgrad_help(argv[1]);
+    else
+        return -1;
+    if (!text)
+        return usage(!strcmp(argv[1], "--list") ? "--list wants ops, aggs, joins or errors" : "no such command; try sqlgrad help");
+    fputs(text, stdout);
+    return SQLGRAD_OK;
+}
+
+static int start(int argc, char **argv, Screen *screen)
+{
+    if (argc < 2) {
+        fputs(sqlgrad_help(NULL), stderr);
+        return SQLGRAD_USAGE;
+    }
+    const int about = print_about(argc, argv);
+    if (about >= 0)
+        return about;
+    sqlgrad_on_event(session, on_event, screen);
+    if (getenv("SQLGRAD_SHOW_IDS"))
+        sqlgrad_set(session, "show-ids", "1");
+    if (!strcmp(argv[1], "train") && isatty(STDERR_FILENO))
+        sqlgrad_set(session, "progress", "1");
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+    return parse_and_run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    Screen screen = { 0, 0 };
+
+    session = sqlgrad_new();
+    if (!session)
+        return SQLGRAD_ENVIRONMENT;
+    const int rc = start(argc, argv, &screen);
+    clear_progress(&screen);
+    sqlgrad_free(session);
+    if (rc == SQLGRAD_OK && (screen.broken || fflush(stdout) == EOF)) {
+        fprintf(stderr, "sqlgrad: error: the output cannot be written\n");
+        return SQLGRAD_ENVIRONMENT;
+    }
+    return rc;
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native_base.c - base tables: from host tables to layouts.
+ *
+ * A @data table whose batch keys all have the same rest (every image has the same pixels) is laid out with
+ * the batch key as its lane: another batch brings other values, never other rows.  Only the values of the
+ * batch are gathered; packed product rows are never expanded whole.  Other @data tables are cut to the
+ * rows of the batch. */
+#include "exec/native.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct Base {
+    const Table *t;
+    int *tcol;                  /* table column of each block column, -1: the row number */
+    const int64_t **code;       /* key columns, an entry each by the column's dimension */
+    Arr *code_mem;
+    uint64_t bind_ver, loaded_bind, loaded_batch;
+
+    /* batches */
+    bool looked, laned;         /* looked: it is known whether lane_col can be the lane */
+    int lane_col;
+    size_t n_rest, n_lanes;     /* rows of one lane; lanes of the whole table */
+    const uint32_t *perm; Arr perm_mem;     /* table row of (lane, rest); NULL: lane * n_rest + rest */
+    Arr lane_code_mem;
+    const int64_t *lane_key[1];
+    KeyTable lanes, rows;       /* by batch key */
+    const int64_t **row_key;
+    bool have_lanes, have_rows;
+    Arr pick;                   /* lanes or rows of the batch */
+};
+
+static bool is_batched(const Block *b)
+{
+    return b->is_data && (b->n_batch > 0 || b->batch_rows);
+}
+
+bool base_open(Native *n, Rel *r)
+{
+    r->base = ARENA_NEW(&n->arena, struct Base);
+    r->base->tcol = ARENA_ARRAY(&n->arena, int, r->b->n_cols + 1);
+    r->base->code = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_cols + 1);
+    r->base->code_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
+    r->base->row_key = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_batch + 1);
+    return true;
+}
+
+void base_free(Native *n, Rel *r)
+{
+    struct Base *s = r->base;
+
+    for (int c = 0; c < r->b->n_cols; c++)
+        arr_drop(n, &s->code_mem[c]);
+    arr_drop(n, &s->perm_mem);
+    arr_drop(n, &s->lane_code_mem);
+    arr_drop(n, &s->pick);
+    keys_free(n, &s->lanes);
+    keys_free(n, &s->rows);
+}
+
+/* ---- binding ---- */
+
+static size_t col_entries(const Table *t, const TableCol *k)
+{
+    return !t->n_inner || k->dim == DIM_full ? t->n_rows : k->dim == DIM_outer ? t->n_outer : t->n_inner;
+}
+
+static bool fits(const Col *want, const TableCol *have)
+{
+    if (want->type == T_REAL)
+        return have->type != T_TEXT;
+    return (want->type == T_TEXT) == (have->type == T_TEXT) && have->type != T_REAL;
+}
+
+static bool match_columns(Native *n, Rel *r, const Table *t)
+{
+    const Block *b = r->b;
+
+    for (int c = 0; c < b->n_cols; c++) {
+        const int at = r->base->tcol[c] = table_find(t, b->col[c].name);
+        if (at < 0 && b->bag && c == b->n_cols - 1)
+            continue;
+        if (at < 0)
+            return native_fail(n, E_INPUT, ERR_native_table, "the table has no column %s", b->col[c].name);
+        if (!fits(&b->col[c], &t->col[at]))
+            return native_fail(n, E_INPUT, ERR_native_table, "column %s is %s in the table, %s in the model", b->col[c].name,
+                               type_name[t->col[at].type], type_name[b->col[c].type]);
+    }
+    return true;
+}
+
+static bool no_null(Native *n, const Col *c, const Table *t, const TableCol *k)
+{
+    for (size_t j = 0; !c->nullable && k->null && j < col_entries(t, k); j++)
+        if (k->null[j])
+            return native_fail(n, E_INPUT, ERR_native_table, "column %s holds NULL, which it did not when the model was bound",
+                               c->name);
+    return true;
+}
+
+static bool encode_ints(Native *n, const Col *c, const TableCol *k, size_t count, Arr *mem, const int64_t **out)
+{
+    for (size_t j = 0; j < count; j++)
+        if (k->i[j] <= KEY_BAD && !(k->null && k->null[j]))
+            return native_fail(n, E_INPUT, ERR_native_table, "column %s holds %lld; keys must be greater", c->name,
+                               (long long)k->i[j]);
+    *out = k->i;
+    if (!k->null)
+        return true;
+    if (!arr_need(n, mem, count * sizeof(int64_t)))
+        return false;
+    int64_t *code = mem->p;
+    for (size_t j = 0; j < count; j++)
+        code[j] = k->null[j] ? KEY_NULL : k->i[j];
+    *out = code;
+    return true;
+}
+
+static bool encode_texts(Native *n, const TableCol *k, size_t count, Arr *mem, const int64_t **out)
+{
+    if (!arr_need(n, mem, count * sizeof(int64_t)))
+        return false;
+    int64_t *code = mem->p;
+    for (size_t j = 0; j < count; j++)
+        code[j] = k->null && k->null[j] ? KEY_NULL : dict_code(&n->dict, k->s[j]);
+    *out = code;
+    return true;
+}
+
+static bool number_rows(Native *n, size_t count, Arr *mem, const int64_t **out)
+{
+    if (!arr_need(n, mem, count * sizeof(int64_t)))
+        return false;
+    int64_t *code = mem->p;
+    for (size_t j = 0; j < count; j++)
+        code[j] = (int64_t)j;
+    *out = code;
+    return true;
+}
+
+bool base_bind(Native *n, Rel *r, const Table *t)
+{
+    struct Base *s = r->base;
+    const Block *b = r->b;
+
+    if (t->n_rows >= ROW_NONE)
+        return native_fail(n, E_INPUT, ERR_native_rows, "%zu rows; at most %u can be numbered", t->n_rows, ROW_NONE - 1);
+    if (!match_columns(n, r, t))
+        return false;
+    for (int c = 0; c < b->n_cols; c++) {
+        const TableCol *k = s->tcol[c] < 0 ? NULL : &t->col[s->tcol[c]];
+        if (k && !no_null(n, &b->col[c], t, k))
+            return false;
+        if (b->col[c].type == T_REAL)
+            continue;
+        const bool ok = !k ? number_rows(n, t->n_rows, &s->code_mem[c], &s->code[c])
+                      : k->type == T_TEXT ? encode_texts(n, k, col_entries(t, k), &s->code_mem[c], &s->code[c])
+                      : encode_ints(n, &b->col[c], k, col_entries(t, k), &s->code_mem[c], &s->code[c]);
+        if (!ok)
+            return false;
+    }
+    s->t = t;
+    s->bind_ver = ++n->clock;
+    s->looked = s->laned = s->have_lanes = s->have_rows = false;
+    keys_free(n, &s->lanes);
+    keys_free(n, &s->rows);
+    return true;
+}
+
+static int64_t base_code(const struct Base *s, int c, size_t row)
+{
+    return s->code[c][s->tcol[c] < 0 ? row : table_at(s->t, &s->t->col[s->tcol[c]], row)];
+}
+
+/* ---- which column can be the lane ---- */
+
+/* The column: the only batch key; for product rows of a table without batches, the only outer key. */
+static int lane_candidate(const Rel *r)
+{
+    const Block *b = r->b;
+    const Table *t = r->base->t;
+    int found = -1;
+
+    if (is_batched(b) && b->n_batch == 1 && !b->batch_rows) {
+        found = blk_find_col(b, b->batch_key[0]);
+        for (int c = 0; found < 0 && c < b->n_cols; c++)
+            if (ascii_ieq(b->col[c].name, b->batch_key[0]))
+                found = c;
+        return found >= 0 && b->col[found].type != T_REAL ? found : -1;
+    }
+    for (int c = 0; t->n_inner && !is_batched(b) && c < b->n_cols; c++)
+        if (b->col[c].type != T_REAL && r->base->tcol[c] >= 0 && t->col[r->base->tcol[c]].dim == DIM_outer)
+            found = found == -1 ? c : -2;
+    return found;
+}
+
+static bool product_rows_ok(const Rel *r, int lane)
+{
+    const struct Base *s = r->base;
+
+    for (int c = 0; c < r->b->n_cols; c++) {
+        const Dim want = c == lane ? DIM_outer : DIM_inner;
+        if (r->b->col[c].type != T_REAL && (s->tcol[c] < 0 || s->t->col[s->tcol[c]].dim != want))
+            return false;
+    }
+    return true;
+}
+
+static size_t base_row(const struct Base *s, size_t lane, size_t rest)
+{
+    const size_t at = lane * s->n_rest + rest;
+    return s->perm ? s->perm[at] : at;
+}
+
+/* Every lane has the rest of lane 0; rows stand by lane. */
+static bool lanes_agree(const Rel *r)
+{
+    const struct Base *s = r->base;
+
+    for (size_t l = 1; l < s->n_lanes; l++)
+        for (size_t j = 0; j < s->n_rest; j++)
+            for (int c = 0; c < r->b->n_cols; c++) {
+                if (r->b->col[c].type == T_REAL)
+                    continue;
+                const int64_t here = base_code(s, c, base_row(s, l, j)), first = base_code(s, c, base_row(s, l, 0));
+                if (c == s->lane_col ? here != first : here != base_code(s, c, base_row(s, 0, j)))
+                    return false;
+            }
+    return true;
+}
+
+/* Plain rows: put them by lane (stable, so the rest keeps its order), then compare. */
+static bool look_at_rows(Native *n, Rel *r, bool *ok)
+{
+    struct Base *s = r->base;
+    const size_t N = s->t->n_rows;
+    Arr rank = { 0 };
+    size_t d = 0;
+    bool sorted = true;
+
+    if (!arr_need(n, &rank, N * sizeof(uint32_t)))
+        return false;
+    uint32_t *at[1] = { rank.p };
+    bool fine = rank_codes(n, s->code[s->lane_col], N, r->b->col[s->lane_col].type, rank.p, &d);
+    if (fine && d && N % d == 0) {
+        s->n_lanes = d;
+        s->n_rest = N / d;
+        for (size_t k = 0; sorted && k < N; k++)
+            sorted = at[0][k] == k / s->n_rest;
+        s->perm = NULL;
+        if (!sorted) {
+            fine = arr_need(n, &s->perm_mem, N * sizeof(uint32_t)) && order_rows(n, N, 1, at, &d, s->perm_mem.p);
+            s->perm = s->perm_mem.p;
+        }
+        *ok = fine && lanes_agree(r);
+    }
+    arr_drop(n, &rank);
+    return fine;
+}
+
+static bool gather_lane_keys(Native *n, Rel *r)
+{
+    struct Base *s = r->base;
+
+    if (!arr_need(n, &s->lane_code_mem, s->n_lanes * sizeof(int64_t)))
+        return false;
+    for (size_t l = 0; l < s->n_lanes; l++)
+        ((int64_t *)s->lane_code_mem.p)[l] = base_code(s, s->lane_col, base_row(s, l, 0));
+    s->lane_key[0] = s->lane_code_mem.p;
+    keys_free(n, &s->lanes);
+    s->have_lanes = keys_build(n, &s->lanes, 1, s->lane_key, NULL, s->n_lanes);
+    return s->have_lanes;
+}
+
+static bool look_for_lane(Native *n, Rel *r)
+{
+    struct Base *s = r->base;
+    bool ok = false;
+
+    s->looked = true;
+    s->laned = false;
+    s->lane_col = lane_candidate(r);
+    if (s->lane_col < 0 || s->t->n_rows == 0 || r->b->bag)
+        return true;
+    if (s->t->n_inner && product_rows_ok(r, s->lane_col)) {
+        s->n_lanes = s->t->n_outer;
+        s->n_rest = s->t->n_inner;
+        s->perm = NULL;
+        ok = true;
+    } else if (!s->t->n_inner && !look_at_rows(n, r, &ok)) {
+        return false;
+    }
+    if (!ok)
+        return true;
+    if (!gather_lane_keys(n, r))
+        return false;
+    s->laned = s->lanes.n_groups == s->n_lanes;         /* a repeated outer key is no lane */
+    return true;
+}
+
+/* ---- the rows of the batch ---- */
+
+static int64_t table_code(Native *n, const Table *t, int c, size_t row)
+{
+    const TableCol *k = &t->col[c];
+
+    if (table_null(t, c, row))
+        return KEY_NULL;
+    return k->type == T_TEXT ? dict_code(&n->dict, k->s[table_at(t, k, row)])
+         : k->type == T_REAL ? real_code(table_real(t, c, row)) : table_int(t, c, row);
+}
+
+static int compare_u32(const void *x, const void *y)
+{
+    const uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+    return (a > b) - (a < b);
+}
+
+static size_t sort_unique(uint32_t *v, size_t count)
+{
+    size_t m = 0;
+
+    qsort(v, count, sizeof *v, compare_u32);
+    for (size_t k = 0; k < count; k++)
+        if (k == 0 || v[k] != v[m - 1])
+            v[m++] = v[k];
+    return m;
+}
+
+static bool pick_lanes(Native *n, struct Base *s, bool all, size_t *count)
+{
+    const size_t most = all ? s->n_lanes : n->batch_keys.n_rows;
+
+    *count = 0;
+    if (!arr_need(n, &s->pick, most * sizeof(uint32_t)))
+        return false;
+    uint32_t *pick = s->pick.p;
+    for (size_t k = 0; k < most; k++) {
+        const int64_t code = all ? 0 : table_code(n, &n->batch_keys, 0, k);
+        const uint32_t lane = all ? (uint32_t)k : keys_find(&s->lanes, &code);
+        if (lane != ROW_NONE)
+            pick[(*count)++] = lane;
+    }
+    *count = sort_unique(pick, *count);
+    return true;
+}
+
+static bool index_rows(Native *n, Rel *r)
+{
+    struct Base *s = r->base;
+    const Block *b = r->b;
+    Arr *mem = ARENA_ARRAY(&n->arena, Arr, b->n_batch + 1);
+
+    for (int k = 0; k < b->n_batch; k++) {
+        int c = 0;
+        while (c < b->n_cols && !ascii_ieq(b->col[c].name, b->batch_key[k]))
+            c++;
+        if (c == b->n_cols)
+            return native_fail(n, E_INPUT, ERR_native_table, "there is no batch key %s", b->batch_key[k]);
+        if (!arr_need(n, &mem[k], s->t->n_rows * sizeof(int64_t)))
+            return false;
+        for (size_t j = 0; j < s->t->n_rows; j++)
+            ((int64_t *)mem[k].p)[j] = table_code(n, s->t, s->tcol[c], j);
+        s->row_key[k] = mem[k].p;
+    }
+    keys_free(n, &s->rows);
+    s->have_rows = keys_build(n, &s->rows, b->n_batch, s->row_key, NULL, s->t->n_rows) && keys_lists(n, &s->rows);
+    return s->have_rows;        /* the key arrays stay: keys_find compares with them */
+}
+
+static bool append_row(Native *n, Arr *a, size_t *count, uint32_t row)
+{
+    if (!arr_keep(n, a, *count * sizeof row, (*count + 1) * sizeof row))
+        return false;
+    ((uint32_t *)a->p)[(*count)++] = row;
+    return true;
+}
+
+static bool pick_rows(Native *n, Rel *r, size_t *count)
+{
+    struct Base *s = r->base;
+    const Block *b = r->b;
+    int64_t code[64];
+
+    *count = 0;
+    if (!b->batch_rows && !s->have_rows && !index_rows(n, r))
+        return false;
+    if (n->batch_keys.n_cols != (b->batch_rows ? 1 : b->n_batch) || n->batch_keys.n_cols > (int)COUNT_OF(code))
+        return native_fail(n, E_INPUT, ERR_native_table, "a batch of %d key columns does not fit", n->batch_keys.n_cols);
+    for (size_t k = 0; k < n->batch_keys.n_rows; k++) {
+        for (int c = 0; c < n->batch_keys.n_cols; c++)
+            code[c] = table_code(n, &n->batch_keys, c, k);
+        if (b->batch_rows) {
+            if (code[0] >= 0 && (uint64_t)code[0] < s->t->n_rows && !append_row(n, &s->pick, count, (uint32_t)code[0]))
+                return false;
+            continue;
+        }
+        const uint32_t g = keys_find(&s->rows, code);
+        for (size_t j = g == ROW_NONE ? 1 : s->rows.ptr[g], e = g == ROW_NONE ? 0 : s->rows.ptr[g + 1]; j < e; j++)
+            if (!append_row(n, &s->pick, count, s->rows.row[j]))
+                return false;
+    }
+    *count = sort_unique(s->pick.p, *count);
+    return true;
+}
+
+/* ---- keys and values of the layout ---- */
+
+/* Table row of flat position (row, lane). */
+typedef struct Places { const struct Base *s; const uint32_t *pick; bool laned; } Places;
+
+static size_t place(const Places *p, size_t row, size_t lane)
+{
+    return p->laned ? base_row(p->s, p->pick[lane], row) : p->pick ? p->pick[row] : row;
+}
+
+static bool load_keys(Native *n, Rel *r, const Places *p, size_t R)
+{
+    Arena a = { 0 };
+    Arr *key = ARENA_ARRAY(&a, Arr, r->b->n_cols + 1);
+    LCol *now = ARENA_ARRAY(&a, LCol, r->b->n_cols + 1);
+    bool ok = true;
+
+    for (int c = 0; ok && c < r->b->n_cols; c++) {
+        const TableCol *k = r->base->tcol[c] < 0 ? NULL : &r->base->t->col[r->base->tcol[c]];
+        now[c].nulls = k && k->null;
+        now[c].kind = r->b->col[c].type == T_REAL ? CK_val : p->laned && c == r->base->lane_col ? CK_lane : CK_row;
+        if (now[c].kind != CK_row)
+            continue;
+        ok = arr_need(n, &key[c], R * sizeof(int64_t));
+        for (size_t j = 0; ok && j < R; j++)
+            ((int64_t *)key[c].p)[j] = base_code(r->base, c, place(p, j, 0));
+    }
+    ok = ok && lay_commit(n, &r->lay, R, now, key, false);
+    arena_free(&a);
+    return ok;
+}
+
+/* Blocks of rows, so that neither the table's order nor the lanes' strides miss the cache for long. */
+static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, LCol *to)
+{
+    const Table *t = p->s->t;
+    const size_t step = 32;
+
+    for (size_t r0 = 0; r0 < y->R; r0 += step)
+        for (size_t l = 0; l < y->L; l++)
+            for (size_t r = r0; r < y->R && r < r0 + step; r++) {
+                const size_t at = table_at(t, k, place(p, r, l)), to_at = r * y->L + l;
+                const bool null = k->null && k->null[at];
+                const double x = null ? 0 : k->type != T_REAL ? (double)k->i[at] : k->bytes ? k->lut[k->bytes[at]] : k->r[at];
+                val_set(n, to->val, to_at, x);
+                if (to->nulls)
+                    to->null[to_at] = null;
+                to->any_null |= null;
+            }
+}
+
+static bool load_columns(Native *n, Rel *r, const Places *p)
+{
+    Lay *y = &r->lay;
+    const size_t N = lay_size(y);
+
+    for (int c = 0; c < y->n_cols; c++) {
+        LCol *to = &y->col[c];
+        if (to->kind != CK_val)
+            continue;
+        if (!arr_need(n, &to->val_mem, N * n->esz) || (to->nulls && !arr_need(n, &to->null_mem, N)))
+            return false;
+        to->val = to->val_mem.p;
+        to->null = to->null_mem.p;
+        to->any_null = false;
+        load_values(n, p, &p->s->t->col[p->s->tcol[c]], y, to);
+        to->finite = n->k->finite(to->val, N);
+    }
+    return true;
+}
+
+static bool load_now(Native *n, Rel *r, bool restrict_it)
+{
+    struct Base *s = r->base;
+    Places p = { s, NULL, s->laned };
+    size_t count = s->t->n_rows;
+
+    if (s->laned && !pick_lanes(n, s, !restrict_it, &count))
+        return false;
+    if (!s->laned && restrict_it && !pick_rows(n, r, &count))
+        return false;
+    if (s->laned || restrict_it)
+        p.pick = s->pick.p;
+    r->lay.lane = s->laned ? s->lane_col : -1;
+    if (s->laned) {
+        Arr lanes = { 0 };
+        bool ok = arr_need(n, &lanes, count * sizeof(int64_t));
+        for (size_t l = 0; ok && l < count; l++)
+            ((int64_t *)lanes.p)[l] = s->lane_key[0][p.pick[l]];
+        ok = ok && lay_set_lanes(n, &r->lay, lanes.p, count);
+        arr_drop(n, &lanes);
+        if (!ok)
+            return false;
+    } else if (!lay_set_lanes(n, &r->lay, NULL, 1)) {
+        return false;
+    }
+    if (s->laned && count == 0)                 /* no lane to take the keys from: keep the rows */
+        p.pick = (const uint32_t[1]){ 0 };
+    if (!load_keys(n, r, &p, s->laned ? s->n_rest : count) || !load_columns(n, r, &p))
+        return false;
+    r->lay.val_ver = ++n->clock;
+    return true;
+}
+
+bool base_load(Native *n, Rel *r, bool whole)
+{
+    struct Base *s = r->base;
+    const bool restrict_it = is_batched(r->b) && n->have_batch && !whole;
+    const uint64_t batch = restrict_it ? n->batch_ver : 0;
+
+    if (!s->bind_ver)
+        return native_fail(n, E_USAGE, ERR_native_table, "the table was not bound");
+    if (s->loaded_bind == s->bind_ver && s->loaded_batch == batch)
+        return true;
+    if (!s->looked && !look_for_lane(n, r))
+        return false;
+    if (!load_now(n, r, restrict_it))
+        return false;
+    s->loaded_bind = s->bind_ver;
+    s->loaded_batch = batch;
+    return true;
+}
+
+bool base_is_batched(const Rel *r)
+{
+    return is_batched(r->b);
+}

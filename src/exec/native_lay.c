@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native_lay.c - layouts of relations: rows × lanes.
+ *
+ * A relation has one layout in which it is computed, and views of it with other columns as lanes, made
+ * when a reader asks and the support is a product (rest × column), which is checked on the keys.  A view
+ * in the same flat order shares the arrays; another is a copy through a permutation.
+ *
+ * Versions come from one clock, so that "the newest of them" names a state.  rows_ver moves only when
+ * static keys really differ: what was settled on them stays valid when a batch brings the same rows. */
+#include "exec/native.h"
+
+#include <string.h>
+
+size_t lay_size(const Lay *y)
+{
+    return y->R * y->L;
+}
+
+static uint64_t newest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+Code lay_init(Native *n, Lay *y, const Block *b)
+{
+    *y = (Lay){ .L = 1, .lane = -1, .n_cols = b->n_cols };
+    y->col = ARENA_ARRAY(&n->arena, LCol, b->n_cols + 1);
+    for (int c = 0; c < b->n_cols; c++) {
+        const Type t = b->col[c].type;
+        y->col[c].type = t == T_REAL || t == T_TEXT ? t : T_INT;
+        y->col[c].kind = t == T_REAL ? CK_val : CK_row;
+        y->col[c].finite = true;
+    }
+    return OK;
+}
+
+void lay_free(Native *n, Lay *y)
+{
+    for (int c = 0; c < y->n_cols; c++) {
+        arr_drop(n, &y->col[c].key_mem);
+        arr_drop(n, &y->col[c].val_mem);
+        arr_drop(n, &y->col[c].null_mem);
+        arr_drop(n, &y->col[c].xkey);
+    }
+    arr_drop(n, &y->lane_mem);
+    arr_drop(n, &y->pres_mem);
+    arr_drop(n, &y->perm_mem);
+}
+
+bool lay_set_lanes(Native *n, Lay *y, const int64_t *key, size_t L)
+{
+    const bool same = y->L == L && y->lane_ver && (!key || (y->lane_key && !memcmp(y->lane_key, key, L * sizeof *key)));
+
+    if (same && !key == !y->lane_key)
+        return true;
+    y->L = L;
+    y->lane_ver = ++n->clock;
+    y->lane_key = NULL;
+    if (!key)
+        return true;
+    if (!arr_need(n, &y->lane_mem, L * sizeof *key))
+        return false;
+    y->lane_key = y->lane_mem.p;
+    memcpy(y->lane_key, key, L * sizeof *key);
+    return true;
+}
+
+bool lay_same_lanes(const Lay *x, const Lay *y)
+{
+    return x->L == y->L && !memcmp(x->lane_key, y->lane_key, x->L * sizeof *x->lane_key);
+}
+
+bool lay_commit(Native *n, Lay *y, size_t R, const LCol *now, Arr *key, bool masked)
+{
+    bool same = y->rows_ver && y->R == R && y->masked == masked;
+
+    for (int c = 0; c < y->n_cols; c++) {
+        LCol *k = &y->col[c];
+        same = same && k->kind == now[c].kind && k->known == now[c].known && k->nulls == now[c].nulls;
+        if (same && key[c].p)
+            same = k->key && !memcmp(k->key, key[c].p, R * sizeof(int64_t));
+    }
+    for (int c = 0; c < y->n_cols; c++) {
+        LCol *k = &y->col[c];
+        if (same || !key[c].p) {
+            arr_drop(n, &key[c]);
+            continue;
+        }
+        arr_drop(n, &k->key_mem);
+        k->key_mem = key[c];
+        k->key = k->key_mem.p;
+        key[c] = (Arr){ 0 };
+    }
+    if (same)
+        return true;
+    for (int c = 0; c < y->n_cols; c++) {
+        y->col[c].kind = now[c].kind;
+        y->col[c].known = now[c].known;
+        y->col[c].nulls = now[c].nulls;
+    }
+    y->R = R;
+    y->masked = masked;
+    y->rows_ver = ++n->clock;
+    return true;
+}
+
+/* ---- expanded keys ---- */
+
+static bool expand_rows(Native *n, const Lay *y, LCol *k)
+{
+    if (!arr_need(n, &k->xkey, lay_size(y) * sizeof(int64_t)))
+        return false;
+    int64_t *x = k->xkey.p;
+    for (size_t r = 0; r < y->R; r++)
+        for (size_t l = 0; l < y->L; l++)
+            *x++ = k->key[r];
+    return true;
+}
+
+static bool expand_lanes(Native *n, const Lay *y, LCol *k)
+{
+    if (!arr_need(n, &k->xkey, lay_size(y) * sizeof(int64_t)))
+        return false;
+    for (size_t r = 0; r < y->R; r++)
+        memcpy((int64_t *)k->xkey.p + r * y->L, y->lane_key, y->L * sizeof(int64_t));
+    return true;
+}
+
+static bool encode_values(Native *n, const Lay *y, LCol *k)
+{
+    if (!arr_need(n, &k->xkey, lay_size(y) * sizeof(int64_t)))
+        return false;
+    n->k->codes(k->xkey.p, k->val, k->nulls ? k->null : NULL, lay_size(y));
+    return true;
+}
+
+const int64_t *lay_codes(Native *n, Lay *y, int c)
+{
+    LCol *k = &y->col[c];
+    const bool value = k->kind == CK_val && !k->known;
+    const uint64_t ver = newest(newest(y->rows_ver, y->lane_ver), value ? y->val_ver : 0);
+
+    if (k->kind == CK_dyn || (k->kind != CK_lane && !value && y->L == 1))
+        return k->key;
+    if (k->xkey_ver == ver && k->xkey.p)
+        return k->xkey.p;
+    if (!(value ? encode_values(n, y, k) : k->kind == CK_lane ? expand_lanes(n, y, k) : expand_rows(n, y, k)))
+        return NULL;
+    k->xkey_ver = ver;
+    return k->xkey.p;
+}
+
+size_t lay_distinct(Native *n, Lay *y, int c)
+{
+    LCol *k = &y->col[c];
+    Arr rank = { 0 };
+
+    if (k->kind == CK_lane)
+        return y->L;
+    if (k->kind != CK_row || y->R == 0)
+        return 0;
+    if (k->distinct_ver == y->rows_ver)
+        return k->n_distinct;
+    if (!arr_need(n, &rank, y->R * sizeof(uint32_t)))
+        return 0;
+    if (rank_codes(n, k->key, y->R, T_INT, rank.p, &k->n_distinct))
+        k->distinct_ver = y->rows_ver;
+    arr_drop(n, &rank);
+    return k->distinct_ver == y->rows_ver ? k->n_distinct : 0;
+}
+
+/* ---- views ---- */
+
+typedef struct ViewWork {
+    int n_cols, *col;           /* key columns, the lane last */
+    Arr *rank;                  /* by position in col */
+    uint32_t **rank_at; size_t *n_ranks;
+    Arr perm;
+    size_t N;
+} ViewWork;
+
+static bool is_key_col(const LCol *k)
+{
+    return k->kind == CK_row || k->kind == CK_lane;
+}
+
+static void work_free(Native *n, ViewWork *w)
+{
+    for (int k = 0; k < w->n_cols; k++)
+        arr_drop(n, &w->rank[k]);
+    arr_drop(n, &w->perm);
+}
+
+static bool rank_column(Native *n, Lay *prim, ViewWork *w, int k)
+{
+    const int64_t *code = lay_codes(n, prim, w->col[k]);
+
+    if (!code || !arr_need(n, &w->rank[k], w->N * sizeof(uint32_t)))
+        return false;
+    w->rank_at[k] = w->rank[k].p;
+    return rank_codes(n, code, w->N, prim->col[w->col[k]].type, w->rank_at[k], &w->n_ranks[k]);
+}
+
+/* Blocks of d rows that agree in all but the lane, whose ranks are 0 … d - 1 in each. */
+static bool is_product(const ViewWork *w, size_t d)
+{
+    const uint32_t *perm = w->perm.p, *lane = w->rank_at[w->n_cols - 1];
+
+    for (size_t k = 0; k < w->N; k++) {
+        if (lane[perm[k]] != k % d)
+            return false;
+        for (int c = 0; k % d && c < w->n_cols - 1; c++)
+            if (w->rank_at[c][perm[k]] != w->rank_at[c][perm[k - 1]])
+                return false;
+    }
+    return true;
+}
+
+static bool same_places(const uint32_t *perm, size_t N)
+{
+    for (size_t k = 0; k < N; k++)
+        if (perm[k] != k)
+            return false;
+    return true;
+}
+
+/* Find the permutation; *product says whether there is one.  False: out of memory. */
+static bool view_order(Native *n, Rel *r, int col, ViewWork *w, Arena *a, bool *product)
+{
+    Lay *prim = &r->lay;
+
+    *product = false;
+    *w = (ViewWork){ .N = lay_size(prim), .col = ARENA_ARRAY(a, int, prim->n_cols + 1) };
+    for (int c = 0; c < prim->n_cols; c++)
+        if (c != col && is_key_col(&prim->col[c]))
+            w->col[w->n_cols++] = c;
+    w->col[w->n_cols++] = col;
+    w->rank = ARENA_ARRAY(a, Arr, w->n_cols);
+    w->rank_at = ARENA_ARRAY(a, uint32_t *, w->n_cols);
+    w->n_ranks = ARENA_ARRAY(a, size_t, w->n_cols);
+    if (!rank_column(n, prim, w, w->n_cols - 1))
+        return false;
+    const size_t d = w->n_ranks[w->n_cols - 1];
+    if (w->N % d)
+        return true;
+    for (int k = 0; k < w->n_cols - 1; k++)
+        if (!rank_column(n, prim, w, k))
+            return false;
+    if (!arr_need(n, &w->perm, w->N * sizeof(uint32_t)) ||
+        !order_rows(n, w->N, w->n_cols, w->rank_at, w->n_ranks, w->perm.p))
+        return false;
+    *product = is_product(w, d);
+    return true;
+}
+
+static bool view_fill(Native *n, Rel *r, Lay *v, int col, ViewWork *w, Arena *a)
+{
+    Lay *prim = &r->lay;
+    const size_t L = w->n_ranks[w->n_cols - 1], R = w->N / L;
+    const uint32_t *perm = w->perm.p;
+    Arr *key = ARENA_ARRAY(a, Arr, prim->n_cols + 1), lanes = { 0 };
+    LCol *now = ARENA_ARRAY(a, LCol, prim->n_cols + 1);
+
+    for (int c = 0; c < prim->n_cols; c++) {
+        now[c].kind = is_key_col(&prim->col[c]) ? CK_row : prim->col[c].kind;
+        now[c].nulls = prim->col[c].nulls;
+        const int64_t *code = is_key_col(&prim->col[c]) ? lay_codes(n, prim, c) : NULL;
+        if (c == col) {
+            now[c].kind = CK_lane;
+            if (!arr_need(n, &lanes, L * sizeof(int64_t)))
+                return false;
+            for (size_t l = 0; l < L; l++)
+                ((int64_t *)lanes.p)[l] = code[perm[l]];
+        } else if (code) {
+            if (!arr_need(n, &key[c], R * sizeof(int64_t)))
+                return false;
+            for (size_t j = 0; j < R; j++)
+                ((int64_t *)key[c].p)[j] = code[perm[j * L]];
+        }
+    }
+    v->lane = col;
+    const bool ok = lay_set_lanes(n, v, lanes.p, L) && lay_commit(n, v, R, now, key, prim->masked);
+    arr_drop(n, &lanes);
+    v->same_order = same_places(perm, w->N);
+    arr_drop(n, &v->perm_mem);
+    v->perm_mem = w->perm;
+    w->perm = (Arr){ 0 };
+    v->perm = v->perm_mem.p;
+    v->of_val = 0;
+    return ok;
+}
+
+static bool view_build(Native *n, Rel *r, Lay *v, int col)
+{
+    Arena a = { 0 };
+    ViewWork w;
+    bool product;
+    bool ok = view_order(n, r, col, &w, &a, &product);
+
+    v->ok = false;
+    if (ok && product)
+        v->ok = ok = view_fill(n, r, v, col, &w, &a);
+    work_free(n, &w);
+    arena_free(&a);
+    v->of_rows = r->lay.rows_ver;
+    v->of_lane = r->lay.lane_ver;
+    return ok;
+}
+
+Lay *lay_with_lane(Native *n, Rel *r, int col, bool *err)
+{
+    Lay *prim = &r->lay;
+
+    if (prim->col[col].kind == CK_lane)
+        return prim;
+    if (prim->col[col].kind != CK_row || lay_size(prim) == 0)
+        return NULL;
+    if (!r->view)
+        r->view = ARENA_ARRAY(&n->arena, Lay *, prim->n_cols + 1);
+    if (!r->view[col]) {
+        r->view[col] = ARENA_NEW(&n->arena, Lay);
+        lay_init(n, r->view[col], r->b);
+        r->view[col]->is_view = true;
+    }
+    Lay *v = r->view[col];
+    if ((v->of_rows != prim->rows_ver || v->of_lane != prim->lane_ver) && !view_build(n, r, v, col)) {
+        *err = true;
+        return NULL;
+    }
+    return v->ok ? v : NULL;
+}
+
+static bool copy_bytes(Native *n, Arr *to, const uint8_t *from, const uint32_t *perm, size_t N)
+{
+    if (!arr_need(n, to, N))
+        return false;
+    for (size_t k = 0; k < N; k++)
+        ((uint8_t *)to->p)[k] = from[perm[k]];
+    return true;
+}
+
+static bool copy_keys(Native *n, Arr *to, const int64_t *from, const uint32_t *perm, size_t N)
+{
+    if (!arr_need(n, to, N * sizeof *from))
+        return false;
+    for (size_t k = 0; k < N; k++)
+        ((int64_t *)to->p)[k] = from[perm[k]];
+    return true;
+}
+
+static bool view_column(Native *n, const Lay *prim, Lay *v, int c)
+{
+    const LCol *from = &prim->col[c];
+    LCol *to = &v->col[c];
+    const size_t N = lay_size(v);
+
+    if (to->kind != CK_val && to->kind != CK_dyn)
+        return true;
+    to->any_null = from->any_null;
+    to->finite = from->finite;
+    if (v->same_order) {
+        to->val = from->val;
+        to->null = from->null;
+        if (to->kind == CK_dyn)
+            to->key = from->key;
+        return true;
+    }
+    if (to->kind == CK_dyn) {
+        const bool ok = copy_keys(n, &to->key_mem, from->key, v->perm, N);
+        to->key = to->key_mem.p;
+        return ok;
+    }
+    if (!arr_need(n, &to->val_mem, N * n->esz))
+        return false;
+    to->val = to->val_mem.p;
+    n->k->gather(to->val, NULL, from->val, NULL, v->perm, N);
+    if (from->nulls && !copy_bytes(n, &to->null_mem, from->null, v->perm, N))
+        return false;
+    to->null = to->null_mem.p;
+    return true;
+}
+
+bool lay_values(Native *n, Rel *r, Lay *v)
+{
+    const Lay *prim = &r->lay;
+
+    if (!v->is_view || v->of_val == prim->val_ver)
+        return true;
+    for (int c = 0; c < v->n_cols; c++)
+        if (!view_column(n, prim, v, c))
+            return false;
+    v->all_here = prim->all_here;
+    if (prim->masked && v->same_order) {
+        v->pres = prim->pres;
+    } else if (prim->masked) {
+        if (!copy_bytes(n, &v->pres_mem, prim->pres, v->perm, lay_size(v)))
+            return false;
+        v->pres = v->pres_mem.p;
+    }
+    v->of_val = v->val_ver = prim->val_ver;
+    return true;
+}
+
+double val_get(const Native *n, const void *v, size_t i)
+{
+    return n->o.f64 ? ((const double *)v)[i] : (double)((const float *)v)[i];
+}
+
+void val_set(const Native *n, void *v, size_t i, double x)
+{
+    if (n->o.f64)
+        ((double *)v)[i] = x;
+    else
+        ((float *)v)[i] = (float)x;
+}

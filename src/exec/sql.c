@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sql.c - the engine that runs generated statements inside a database: the user's file read-only, every
+ * table of the program a temporary one in memory.  It is the reference the native engine is compared with,
+ * and runs what emitted scripts run, statement by statement.
+ *
+ * What must be computed again follows from clocks alone: a table is stale if one it was made from has
+ * changed since.  Binding, drawing a batch and assigning change base tables; so static tables are computed
+ * once, batch tables once a batch, step tables once a step. */
+#include "exec/engine.h"
+#include "db/db.h"
+#include "emit/emit.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What the engine knows of one block's table. */
+typedef struct SqlTable {
+    const Table *rows;          /* base: as bound, NULL before */
+    bool there;                 /* the table holds what its clock says */
+    bool apart;                 /* base: all rows stand in _sg_rows_of_NAME, NAME holds those of the batch */
+    bool finite;                /* looked at, and nothing found */
+    uint64_t clock;             /* when it changed */
+    int batch;                  /* base: number of the batch it holds; 0: all rows */
+} SqlTable;
+
+typedef struct SqlEngine {
+    Engine head;
+    const Prog *p;
+    EngineOpts o;
+    const Dialect *d;
+    Db *db;
+    Arena a;
+    SqlTable *table;            /* by block id */
+    uint64_t clock;
+    bool broken;                /* the database undid more than the last statement */
+    int batch, n_batches;       /* current batch, 0: no restriction; how many were drawn */
+} SqlEngine;
+
+static SqlEngine *sql_self(Engine *g)
+{
+    return (SqlEngine *)g;
+}
+
+/* Run statements; a failure is reported with the table it happened at. */
+static Code sql_run(SqlEngine *g, const Block *b, const Buf *sql, Err *e)
+{
+    Err mine = { 0 };
+
+    if (!sql->n || db_exec(g->db, &mine, sql->s) == OK)
+        return OK;
+    return err_set(e, mine.code, mine.id, "%s: %s", b->name, mine.msg);
+}
+
+static Code sql_run_free(SqlEngine *g, const Block *b, Buf *sql, Err *e)
+{
+    const Code rc = sql_run(g, b, sql, e);
+
+    buf_free(sql);
+    return rc;
+}
+
+static bool sql_is_batched(const Block *b)
+{
+    return b->role == BASE_db && (b->n_batch > 0 || b->batch_rows);
+}
+
+static void put_all_name(Buf *out, const Block *b)
+{
+    Buf name = { 0 };
+
+    buf_puts(&name, "_sg_rows_of_");
+    buf_puts(&name, b->name);
+    buf_ident(out, name.s);
+    buf_free(&name);
+}
+
+/* ---- open and close ---- */
+
+/* SQLite takes names that differ in case for one. */
+static Code check_case(Map *seen, Arena *a, const char *name, const char *where, Err *e)
+{
+    char *low = arena_strdup(a, name);
+
+    for (char *s = low; *s; s++)
+        if (*s >= 'A' && *s <= 'Z')
+            *s = (char)(*s + 32);
+    const int before = seen->n;
+    map_put(seen, low, strlen(low), 1);
+    return seen->n > before ? OK : err_set(e, E_INPUT, ERR_sql_names,
+        "two %s named \"%s\" but for upper and lower case: SQLite does not tell them apart", where, name);
+}
+
+static Code check_names(const Prog *p, Err *e)
+{
+    Arena a = { 0 };
+    Map tables, cols;
+    Code rc = OK;
+
+    map_init(&tables, &a);
+    for (int k = 0; k < p->n_blocks && rc == OK; k++) {
+        const Block *b = p->block[k];
+        map_init(&cols, &a);
+        rc = check_case(&tables, &a, b->name, "tables", e);
+        for (int c = 0; c < b->n_cols && rc == OK; c++)
+            rc = check_case(&cols, &a, b->col[c].name, "columns of one table", e);
+    }
+    arena_free(&a);
+    return rc;
+}
+
+static void sql_close(Engine *eng)
+{
+    SqlEngine *g = sql_self(eng);
+
+    if (!g)
+        return;
+    db_close(g->db);
+    arena_free(&g->a);
+    mem_free(g);
+}
+
+static Code sql_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
+{
+    *out = NULL;
+    Code rc = check_names(p, e);
+    if (rc != OK)
+        return rc;
+    SqlEngine *g = mem_alloc(sizeof *g);
+    *g = (SqlEngine){ .head = { &engine_sql }, .p = p, .o = *o, .d = dialect_find("sqlite") };
+    g->table = ARENA_ARRAY(&g->a, SqlTable, p->n_blocks + 1);
+    rc = db_open_temp(&g->db, o->db_path, e);
+    if (rc != OK) {
+        sql_close(&g->head);
+        return rc;
+    }
+    *out = &g->head;
+    return OK;
+}
+
+/* ---- base tables ---- */
+
+static void put_drop(Buf *out, const Block *b)
+{
+    buf_puts(out, "DROP TABLE IF EXISTS temp.");
+    buf_ident(out, b->name);
+    buf_puts(out, ";\n");
+}
+
+static void put_typed_table(SqlEngine *g, Buf *out, const Block *b)
+{
+    put_drop(out, b);
+    buf_puts(out, "CREATE TEMP TABLE ");
+    buf_ident(out, b->name);
+    for (int c = 0; c < b->n_cols; c++) {
+        const Type t = b->col[c].type;
+        buf_puts(out, c ? ", " : " (");
+        buf_ident(out, b->col[c].name);
+        buf_printf(out, " %s", t == T_REAL ? g->d->real : t == T_TEXT ? g->d->text : g->d->integer);
+    }
+    buf_puts(out, b->n_cols ? ");\n" : " (\"_sg_one\" INTEGER);\n");
+}
+
+/* The columns of t that b names, in b's order and spelling, over t's memory; the row number is not among them. */
+static int match_columns(const Block *b, const Table *t, Table *view, TableCol *col)
+{
+    int n = 0;
+
+    *view = *t;
+    view->col = col;
+    for (int c = 0; c < b->n_cols; c++) {
+        if (b->bag && c == b->n_cols - 1)
+            continue;
+        const int k = table_find(t, b->col[c].name);
+        if (k < 0)
+            BUG("bind: %s has no column %s", b->name, b->col[c].name);
+        col[n] = t->col[k];
+        col[n++].name = b->col[c].name;
+    }
+    return view->n_cols = n;
+}
+
+static Code append_rows(SqlEngine *g, const Block *b, const Table *t, Err *e)
+{
+    Arena a = { 0 };
+    Table view;
+    Code rc = OK;
+
+    if (match_columns(b, t, &view, ARENA_ARRAY(&a, TableCol, b->n_cols + 1)))
+        rc = db_append(g->db, b->name, &view, e);
+    arena_free(&a);
+    return rc;
+}
+
+/* A bag's row number is the row's rank: t is sorted, and rows are added in its order. */
+static void put_ranks(Buf *out, const Block *b)
+{
+    buf_puts(out, "UPDATE temp.");
+    buf_ident(out, b->name);
+    buf_puts(out, " SET ");
+    buf_ident(out, b->col[b->n_cols - 1].name);
+    buf_puts(out, " = rowid - 1;\n");
+}
+
+static void put_drop_all(Buf *out, const Block *b)
+{
+    buf_puts(out, "DROP TABLE IF EXISTS temp.");
+    put_all_name(out, b);
+    buf_puts(out, ";\n");
+}
+
+static Code sql_bind(Engine *eng, const Block *b, const Table *t, Err *e)
+{
+    SqlEngine *g = sql_self(eng);
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+    Code rc = db_exec(g->db, e, "BEGIN");
+
+    if (rc != OK)
+        return rc;
+    put_drop_all(&sql, b);
+    put_typed_table(g, &sql, b);
+    rc = sql_run_free(g, b, &sql, e);
+    if (rc == OK) rc = append_rows(g, b, t, e);
+    if (rc == OK && b->bag) put_ranks(&sql, b);
+    if (rc == OK) emit_indexes(&sql, g->p, b, g->d);
+    if (rc == OK) rc = sql_run_free(g, b, &sql, e);
+    if (db_exec(g->db, e, rc == OK ? "COMMIT" : "ROLLBACK") != OK && rc == OK)
+        rc = e->code;
+    *k = (SqlTable){ .rows = t, .there = rc == OK, .clock = ++g->clock };
+    return rc;
+}
+
+/* Batch key k of b among the columns of sqlgrad_batch. */
+static void put_key_equal(Buf *out, const Block *b, int k)
+{
+    buf_puts(out, k ? " AND _sg_t." : " ON _sg_t.");
+    if (b->batch_rows)
+        buf_puts(out, "rowid");
+    else
+        buf_ident(out, b->batch_key[k]);
+    buf_printf(out, " = _sg_k.\"k%d\"%s", k, b->batch_rows ? " + 1" : "");
+}
+
+/* All rows move aside, with an index by which a batch finds its rows. */
+static void put_apart(Buf *out, const Block *b)
+{
+    buf_puts(out, "ALTER TABLE temp.");
+    buf_ident(out, b->name);
+    buf_puts(out, " RENAME TO ");
+    put_all_name(out, b);
+    buf_puts(out, ";\n");
+    if (b->batch_rows)
+        return;
+    Buf name = { 0 };
+    buf_puts(&name, "_sg_b_");
+    buf_puts(&name, b->name);
+    buf_puts(out, "CREATE INDEX temp.");
+    buf_ident(out, name.s);
+    buf_free(&name);
+    buf_puts(out, " ON ");
+    put_all_name(out, b);
+    for (int k = 0; k < b->n_batch; k++) {
+        buf_puts(out, k ? ", " : " (");
+        buf_ident(out, b->batch_key[k]);
+    }
+    buf_puts(out, ");\n");
+}
+
+static void put_columns_of(Buf *out, const Block *b)
+{
+    for (int c = 0; c < b->n_cols; c++) {
+        buf_puts(out, c ? ", _sg_t." : "_sg_t.");
+        buf_ident(out, b->col[c].name);
+    }
+}
+
+/* Fill NAME from _sg_rows_of_NAME: the batch's rows, or all of them.  Indexes of a table that moved aside kept
+ * their names, so they are dropped first. */
+static void put_rows_of_batch(SqlEngine *g, Buf *out, const Block *b)
+{
+    put_drop(out, b);
+    put_typed_table(g, out, b);
+    buf_puts(out, "INSERT INTO temp.");
+    buf_ident(out, b->name);
+    buf_puts(out, " SELECT ");
+    put_columns_of(out, b);
+    buf_puts(out, g->batch ? " FROM temp.sqlgrad_batch AS _sg_k CROSS JOIN temp." : " FROM temp.");
+    put_all_name(out, b);
+    buf_puts(out, " AS _sg_t");
+    for (int k = 0; g->batch && k < (b->batch_rows ? 1 : b->n_batch); k++)
+        put_key_equal(out, b, k);
+    buf_puts(out, ";\n");
+    emit_indexes(out, g->p, b, g->d);
+}
+
+/* Drop the indexes that emit_indexes made: their names are wanted again. */
+static void put_drop_indexes(Buf *out, const Block *b)
+{
+    for (int k = 0; k < EMIT_MAX_INDEXES; k++) {
+        buf_puts(out, "DROP INDEX IF EXISTS temp.");
+        emit_index_name(out, b, k);
+        buf_puts(out, ";\n");
+    }
+}
+
+static Code restrict_rows(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+
+    if (!k->apart && !g->batch)
+        return OK;
+    if (!k->apart) {
+        put_drop_indexes(&sql, b);
+        put_apart(&sql, b);
+    }
+    put_rows_of_batch(g, &sql, b);
+    const Code rc = sql_run_free(g, b, &sql, e);
+    if (rc == OK) {
+        k->apart = true;
+        k->batch = g->batch;
+        k->clock = ++g->clock;
+    }
+    return rc;
+}
+
+/* A base table that was not bound is the database's own. */
+static Code read_in_place(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+
+    if ((b->role != BASE_db || !g->o.db_path) && b->role != BASE_range)
+        BUG("no rows were bound for %s", b->name);
+    emit_base(&sql, g->p, b, false, g->d);
+    const Code rc = sql_run_free(g, b, &sql, e);
+    k->there = rc == OK;
+    k->clock = ++g->clock;
+    return rc;
+}
+
+static Code base_ready(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+
+    if (!k->there && read_in_place(g, b, e) != OK)
+        return e->code;
+    if (sql_is_batched(b) && k->batch != g->batch)
+        return restrict_rows(g, b, e);
+    return OK;
+}
+
+/* ---- batches ---- */
+
+static Code sql_batch(Engine *eng, const Table *keys, Err *e)
+{
+    SqlEngine *g = sql_self(eng);
+    Arena a = { 0 };
+    Code rc = OK;
+
+    g->batch = 0;
+    if (!keys || !keys->n_cols)
+        return OK;
+    Table t = *keys;
+    t.col = ARENA_ARRAY(&a, TableCol, keys->n_cols);
+    for (int c = 0; c < keys->n_cols; c++) {
+        t.col[c] = keys->col[c];
+        t.col[c].name = arena_printf(&a, "k%d", c);
+    }
+    rc = db_create(g->db, "sqlgrad_batch", &t, true, e);
+    arena_free(&a);
+    if (rc == OK)
+        g->batch = ++g->n_batches;
+    return rc;
+}
+
+/* ---- evaluation ---- */
+
+static bool is_stale(const SqlEngine *g, const Block *b)
+{
+    const SqlTable *k = &g->table[b->id];
+
+    for (int s = 0; k->there && s < b->n_src; s++)
+        if (g->table[b->src[s].rel->id].clock > k->clock)
+            return true;
+    return !k->there;
+}
+
+/* An INTEGER + - * that leaves 64 bits becomes a REAL in SQLite. */
+static bool may_overflow(void *arg, const Expr *e)
+{
+    (void)arg;
+    return e->type == T_INT && (e->op == OP_add || e->op == OP_sub || e->op == OP_mul || e->op == OP_neg);
+}
+
+static Code check_overflow(SqlEngine *g, const Block *b, Err *e)
+{
+    Buf sql = { 0 };
+    Table t = { 0 };
+    int n = 0;
+    Code rc = OK;
+
+    for (int c = 0; c < b->n_cols; c++) {
+        const Col *k = &b->col[c];
+        if (k->type != T_INT || !k->e || !ex_any(k->e, may_overflow, NULL))
+            continue;
+        buf_puts(&sql, n++ ? " OR TYPEOF(" : "SELECT 1 AS bad FROM temp.");
+        if (n == 1) {
+            buf_ident(&sql, b->name);
+            buf_puts(&sql, " WHERE TYPEOF(");
+        }
+        buf_ident(&sql, k->name);
+        buf_puts(&sql, ") = 'real'");
+    }
+    buf_puts(&sql, " LIMIT 1");
+    if (n && (rc = db_query(g->db, sql.s, &t, e)) == OK && t.n_rows)
+        rc = err_set(e, E_INPUT, ERR_sql_overflow, "%s: an INTEGER computation left the range of 64 bits", b->name);
+    table_free(&t);
+    buf_free(&sql);
+    return rc;
+}
+
+static Code compute(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+
+    if (g->o.stop && *g->o.stop)
+        return err_set(e, E_STOPPED, ERR_sql_stopped, "stopped before %s", b->name);
+    emit_block(&sql, g->p, b, g->d);
+    Code rc = sql_run_free(g, b, &sql, e);
+    if (rc == OK)
+        rc = check_overflow(g, b, e);
+    k->there = rc == OK;
+    k->finite = false;
+    k->clock = ++g->clock;
+    return rc;
+}
+
+static Code evaluate(SqlEngine *g, Block *const *target, int n, Err *e)
+{
+    bool *need = mem_alloc((size_t)g->p->n_blocks + 1);
+    Code rc = OK;
+
+    emit_needed(g->p, target, n, need);
+    for (int k = 0; k < g->p->n_blocks && rc == OK; k++) {
+        const Block *b = g->p->block[k];
+        if (!need[k])
+            continue;
+        if (b->kind == BLK_base)
+            rc = base_ready(g, b, e);
+        else if (is_stale(g, b))
+            rc = compute(g, b, e);
+    }
+    mem_free(need);
+    return rc;
+}
+
+/* Only temporary tables were made, each of them whole: they stay even if a later one failed. */
+static Code sql_eval(Engine *eng, Block *const *target, int n, bool new_step, Err *e)
+{
+    SqlEngine *g = sql_self(eng);
+    Err ignored = { 0 };
+
+    (void)new_step;                                 /* the clocks know */
+    if (g->broken)
+        return err_set(e, E_ENV, ERR_sql_stopped, "the engine's tables are gone after an earlier failure");
+    if (db_exec(g->db, e, "BEGIN") != OK)
+        return e->code;
+    const Code rc = evaluate(g, target, n, e);
+    if (rc == OK)
+        return db_exec(g->db, e, "COMMIT");
+    g->broken = db_exec(g->db, &ignored, "COMMIT") != OK;
+    return rc;
+}
+
+static Code sql_assign(Engine *eng, Err *e)
+{
+    SqlEngine *g = sql_self(eng);
+    Buf sql = { 0 };
+    Err ignored = { 0 };
+    Code rc = db_exec(g->db, e, "BEGIN");
+
+    if (rc != OK || !g->p->n_assigns)
+        return rc != OK ? rc : db_exec(g->db, e, "COMMIT");
+    emit_assigns(&sql, g->p, "temp", g->d);
+    rc = sql_run_free(g, g->p->assign[0].target, &sql, e);
+    if (rc == OK)
+        rc = db_exec(g->db, e, "COMMIT");
+    else
+        db_exec(g->db, &ignored, "ROLLBACK");
+    for (int k = 0; k < g->p->n_assigns; k++)
+        g->table[g->p->assign[k].target->id].clock = ++g->clock;
+    return rc;
+}
+
+/* ---- results ---- */
+
+static bool cell_is_null(const Table *t, int c, size_t row)
+{
+    return t->col[c].null && t->col[c].null[row];
+}
+
+static bool column_has_null(const Table *t, int c)
+{
+    for (size_t r = 0; t->col[c].null && r < t->n_rows; r++)
+        if (t->col[c].null[r])
+            return true;
+    return false;
+}
+
+/* NULL in a REAL column that cannot be NULL is how the database keeps a NaN. */
+static void copy_reals(TableCol *to, const Table *t, int c, bool nullable)
+{
+    for (size_t r = 0; r < t->n_rows; r++) {
+        if (!cell_is_null(t, c, r))
+            to->r[r] = t->col[c].type == T_TEXT ? NAN : table_real(t, c, r);
+        else if (nullable)
+            to->null[r] = 1;
+        else
+            to->r[r] = NAN;
+    }
+}
+
+static Code copy_others(Table *out, int k, const Table *t, int c, const Block *b, Err *e)
+{
+    TableCol *to = &out->col[k];
+    const bool text = to->type == T_TEXT;
+
+    for (size_t r = 0; r < t->n_rows; r++) {
+        if (cell_is_null(t, c, r))
+            to->null[r] = 1;
+        else if (t->col[c].type != to->type)
+            return err_set(e, E_INPUT, ERR_sql_overflow, "%s.%s is %s in the program, and the database computed a %s: "
+                           "an integer became too large", b->name, to->name, type_name[to->type],
+                           type_name[t->col[c].type]);
+        else if (text)
+            to->s[r] = arena_strdup(&out->arena, t->col[c].s[r]);
+        else
+            to->i[r] = t->col[c].i[r];
+    }
+    return OK;
+}
+
+static Code typed_column(Table *out, int k, const Table *t, int c, const Block *b, const Col *col, Err *e)
+{
+    const bool real = col->type == T_REAL, nulls = column_has_null(t, c);
+
+    if (!table_add_col(out, k, col->name, col->type, (real && col->nullable) || (!real && nulls)))
+        return err_set(e, E_ENV, ERR_mem_exhausted, "out of memory for the rows of %s", b->name);
+    if (real)
+        copy_reals(&out->col[k], t, c, col->nullable);
+    else
+        return copy_others(out, k, t, c, b, e);
+    return OK;
+}
+
+static int shown_columns(const Block *b, bool hidden, int *col)
+{
+    int n = 0;
+
+    for (int c = 0; c < b->n_cols; c++)
+        if (hidden || !b->col[c].hidden)
+            col[n++] = c;
+    return n;
+}
+
+static void put_fetch(Buf *out, const Block *b, const int *col, int n)
+{
+    buf_puts(out, "SELECT ");
+    for (int k = 0; k < n; k++) {
+        buf_puts(out, k ? ", " : "");
+        buf_ident(out, b->col[col[k]].name);
+    }
+    buf_puts(out, n ? " FROM " : "1 FROM ");
+    buf_puts(out, b->kind == BLK_base ? "" : "temp.");
+    buf_ident(out, b->name);
+}
+
+static Code sql_fetch(Engine *eng, const Block *b, bool hidden, Table *out, Err *e)
+{
+    SqlEngine *g = sql_self(eng);
+    int *col = mem_alloc(((size_t)b->n_cols + 1) * sizeof *col);
+    const int n = shown_columns(b, hidden, col);
+    Buf sql = { 0 };
+    Table raw = { 0 };
+
+    *out = (Table){ 0 };
+    put_fetch(&sql, b, col, n);
+    Code rc = b->kind == BLK_base ? base_ready(g, b, e) : OK;
+    if (rc == OK) rc = db_query(g->db, sql.s, &raw, e);
+    if (rc == OK && !table_init(out, b->name, n, raw.n_rows))
+        rc = err_set(e, E_ENV, ERR_mem_exhausted, "out of memory for the rows of %s", b->name);
+    for (int k = 0; k < n && rc == OK; k++)
+        rc = typed_column(out, k, &raw, k, b, &b->col[col[k]], e);
+    if (rc == OK)
+        table_sort(out);
+    else
+        table_free(out);
+    table_free(&raw);
+    buf_free(&sql);
+    mem_free(col);
+    return rc;
+}
+
+/* ---- NaN and infinity ---- */
+
+static bool put_bad_cells(Buf *out, const Block *b)
+{
+    int n = 0;
+
+    buf_puts(out, "SELECT 1 AS bad FROM temp.");
+    buf_ident(out, b->name);
+    for (int c = 0; c < b->n_cols; c++) {
+        const Col *k = &b->col[c];
+        if (k->type != T_REAL)
+            continue;
+        buf_puts(out, n++ ? " OR " : " WHERE ");
+        if (!k->nullable) {
+            buf_ident(out, k->name);
+            buf_puts(out, " IS NULL OR ");
+        }
+        buf_puts(out, "ABS(");
+        buf_ident(out, k->name);
+        buf_puts(out, ") > 1.7976931348623157e308");
+    }
+    buf_puts(out, " LIMIT 1");
+    return n > 0;
+}
+
+static bool has_bad_cell(SqlEngine *g, const Block *b)
+{
+    Buf sql = { 0 };
+    Table t = { 0 };
+    Err ignored = { 0 };
+
+    const bool bad = put_bad_cells(&sql, b) && db_query(g->db, sql.s, &t, &ignored) == OK && t.n_rows > 0;
+    table_free(&t);
+    buf_free(&sql);
+    return bad;
+}
+
+static const Block *sql_nonfinite(Engine *eng)
+{
+    SqlEngine *g = sql_self(eng);
+
+    for (int k = 0; k < g->p->n_blocks; k++) {
+        const Block *b = g->p->block[k];
+        SqlTable *t = &g->table[k];
+        if (b->kind == BLK_base || !t->there || t->finite)
+            continue;
+        if (has_bad_cell(g, b))
+            return b;
+        t->finite = true;
+    }
+    return NULL;
+}
+
+const EngineOps engine_sql = {
+    .name = "sql", .open = sql_open, .close = sql_close, .bind = sql_bind, .batch = sql_batch, .run = sql_eval,
+    .assign = sql_assign, .fetch = sql_fetch, .nonfinite = sql_nonfinite,
+};
