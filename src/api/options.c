@@ -88,6 +88,15 @@ void options_free(Options *o)
     *o = (Options){ 0 };
 }
 
+void options_copy(Options *to, const Options *from)
+{
+    for (int k = 0; k < N_OPTIONS; k++)
+        if (from->val[k]) {
+            const size_t n = strlen(from->val[k]) + 1;
+            to->val[k] = memcpy(mem_alloc(n), from->val[k], n);
+        }
+}
+
 Code options_check(const Options *o, const Command *cmd, Err *e)
 {
     for (int k = 0; k < N_OPTIONS; k++)

@@ -94,6 +94,7 @@ int  option_find(const char *name);                 /* -1: none */
 const Command *command_find(const char *name);      /* NULL: none */
 Code option_set(Options *o, const char *name, const char *value, Err *e);
 void options_free(Options *o);
+void options_copy(Options *to, const Options *from);
 /* E_USAGE if an option is set that the command does not take. */
 Code options_check(const Options *o, const Command *cmd, Err *e);
 const char *opt_text(const Options *o, OptId k, const char *otherwise);

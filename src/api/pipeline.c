@@ -7,7 +7,7 @@
  *   passes_before    once, logsumexp
  *   pass_grad        forward -> forward and backward       (pass/grad.c)
  *   optim_build      gradients -> updates                  (train/optim.c)
- *   passes_run       simplify, cse, prune, each checked with --verify and left out with --no-pass
+ *   passes_run       simplify, cse, prune, each checked with --verify and left out with --no-pass; sqljoin for SQL
  *   inputs_feed      rows for every base block
  *   engine or Forward */
 #include "api/session.h"
@@ -125,6 +125,10 @@ void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
 
     after_pass(j, p, "grad");
     run_passes(p, &o);
+    if (j->cmd->letter == 'e' || !strcmp(opt_text(j->o, OPT_engine, ""), "sql")) {
+        pass_sqljoin(p);
+        after_pass(j, p, "sqljoin");
+    }
 }
 
 /* ---- engines ---- */

@@ -318,7 +318,9 @@ void job_result(Job *j, Table *t)
 
 Code job_begin(Job *j, sqlgrad *s, const char *command, const char *model)
 {
-    *j = (Job){ .s = s, .o = &s->opt, .cmd = command_find(command), .lock = -1 };
+    *j = (Job){ .s = s, .cmd = command_find(command), .lock = -1 };
+    j->o = &j->own;
+    options_copy(&j->own, &s->opt);
     session_clear(s);
     results_free(s);
     s->stop = 0;
@@ -357,6 +359,7 @@ int job_end(Job *j, Code rc)
     compile_free(&j->c);
     arena_free(&j->arena);
     buf_free(&j->text);
+    options_free(&j->own);
     return (int)rc;
 }
 

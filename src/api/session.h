@@ -28,7 +28,8 @@ typedef struct Host { Db *from; const char *name; Table t; CatTable facts; } Hos
 typedef struct Made { const char *name; const Table *t; Table own; bool stored, given; } Made;    /* given: by --params */
 
 typedef struct Job {
-    sqlgrad *s; const Options *o; const Command *cmd;
+    sqlgrad *s; const Command *cmd;
+    Options own; const Options *o;      /* own: a copy of the session's, to which --resume adds */
     Compile c; Err e;
     Arena arena;                        /* outlives the compile half's jumps; freed with the job */
     Buf text;                           /* the model file */
@@ -105,6 +106,12 @@ const char **list_option(Job *j, OptId k, int *n);                          /* N
 Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo);
 /* Compile p forward for targets: chunked if there are more batch keys than a chunk. */
 Code forward_plan(Job *j, Bound *b, Block **target, int n, Table *keys, Forward *out);
+
+/* ---- train.c ---- */
+
+/* Optimizer and learning rate by option, @minimize or default.  step_check first: wrong options are usage. */
+Code step_check(Job *j);
+void step_options(Job *j, const Goal *g, StepOpts *out);
 
 /* ---- show.c ---- */
 

@@ -137,6 +137,8 @@ void compile_free(Compile *c);
 
 /* Record an error and leave to *c->guard with c->code = E_INPUT. */
 NORETURN void diag_fail(Compile *c, const char *id, Span at, const char *fmt, ...) PRINTF(4, 5);
+/* Leave as diag_fail does; an error is recorded already. */
+NORETURN void diag_leave(Compile *c);
 /* Leave because of the environment (memory, disk). */
 NORETURN void diag_fail_env(Compile *c, const char *id, const char *fmt, ...) PRINTF(3, 4);
 /* Record an error / a note and go on. */

@@ -54,6 +54,12 @@ static void diag_add(Compile *c, DiagKind kind, const char *id, Span at, const c
     c->n_errors += kind == DIAG_ERROR;
 }
 
+void diag_leave(Compile *c)
+{
+    c->code = E_INPUT;
+    longjmp(c->guard ? *c->guard : c->fail, 1);
+}
+
 void diag_fail(Compile *c, const char *id, Span at, const char *fmt, ...)
 {
     va_list ap;
@@ -61,8 +67,7 @@ void diag_fail(Compile *c, const char *id, Span at, const char *fmt, ...)
     va_start(ap, fmt);
     diag_add(c, DIAG_ERROR, id, at, fmt, ap);
     va_end(ap);
-    c->code = E_INPUT;
-    longjmp(c->guard ? *c->guard : c->fail, 1);
+    diag_leave(c);
 }
 
 void diag_fail_env(Compile *c, const char *id, const char *fmt, ...)

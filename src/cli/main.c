@@ -108,23 +108,22 @@ static int run_command(const char *command, const char **word, int n)
     return usage(what);
 }
 
+/* Words that are no options are moved to the front of what was read already. */
 static int parse_and_run(int argc, char **argv)
 {
-    const char **word = calloc((size_t)argc + 1, sizeof *word);
-    int n = 0, rc = SQLGRAD_OK;
+    const char **word = (const char **)argv + 2;
+    int n = 0;
 
-    if (!word)
-        return SQLGRAD_ENVIRONMENT;
-    for (int i = 2; i < argc && rc == SQLGRAD_OK; i++) {
-        if (argv[i][0] == '-' && argv[i][1])
-            rc = read_option(argv, argc, &i);
-        else
+    for (int i = 2; i < argc; i++) {
+        if (argv[i][0] != '-' || !argv[i][1]) {
             word[n++] = argv[i];
+            continue;
+        }
+        const int rc = read_option(argv, argc, &i);
+        if (rc != SQLGRAD_OK)
+            return rc;
     }
-    if (rc == SQLGRAD_OK)
-        rc = run_command(argv[1], word, n);
-    free(word);
-    return rc;
+    return run_command(argv[1], word, n);
 }
 
 /* --version, --list, help; -1: not one of them. */

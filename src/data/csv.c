@@ -120,7 +120,7 @@ static bool is_utf8(const char *s, size_t n)
 
 /* ---- what a field is ---- */
 
-static void trim(const char **s, size_t *n)
+static void trim_blanks(const char **s, size_t *n)
 {
     while (*n && (**s == ' ' || **s == '\t'))
         ++*s, --*n;
@@ -166,7 +166,7 @@ static Type number_form(const char *s, size_t n)
 }
 
 /* parse_real for numbers of any length. */
-static double to_real(const char *s, size_t n)
+static double field_real(const char *s, size_t n)
 {
     double x;
 
@@ -195,13 +195,13 @@ static Code see_field(Csv *c, CsvSeen *seen, Err *e)
         first_line(c->quoted ? &seen->text : &seen->null, c);
         return OK;
     }
-    trim(&s, &n);
+    trim_blanks(&s, &n);
     const Type t = number_form(s, n);
     if (t == T_TEXT) {
         if (!is_utf8(c->field, c->len))
             return csv_error(c->field_line, e, "bytes that are not UTF-8");
         first_line(&seen->text, c);
-    } else if (isinf(to_real(s, n)))
+    } else if (isinf(field_real(s, n)))
         first_line(&seen->overflow, c);
     else if (t == T_REAL)
         first_line(&seen->real, c);
@@ -232,7 +232,7 @@ static Code header_name(Csv *c, CsvInfo *info, Arena *a, Err *e)
     size_t n = c->len;
 
     if (!c->quoted)
-        trim(&s, &n);
+        trim_blanks(&s, &n);
     if (!n)
         return err_set(e, E_INPUT, ERR_data_csv, "line 1: column %d has no name", info->n_cols + 1);
     if (!is_utf8(s, n))
@@ -344,9 +344,9 @@ static void store_field(Csv *c, TableCol *k, size_t row, Map *m)
         k->s[row] = m->e[at].key;
         return;
     }
-    trim(&s, &n);
+    trim_blanks(&s, &n);
     if (k->type == T_REAL)
-        k->r[row] = to_real(s, n);
+        k->r[row] = field_real(s, n);
     else
         parse_int(s, n, &k->i[row]);
 }

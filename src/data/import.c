@@ -91,7 +91,7 @@ static Code add_cifar(ImageSet *s, const char *path, const FileBytes *f, Err *e)
     return OK;
 }
 
-static Code read_images(ImageSet *s, const ImportOpts *o, bool cifar, Err *e)
+static Code read_image_files(ImageSet *s, const ImportOpts *o, bool cifar, Err *e)
 {
     Code rc = OK;
 
@@ -264,7 +264,7 @@ static Code import_images(Db *db, const ImportOpts *o, bool cifar, ImportReport 
 {
     ImageSet s = { 0 };
     double bytes[256];
-    Code rc = read_images(&s, o, cifar, e);
+    Code rc = read_image_files(&s, o, cifar, e);
 
     if (!rc)
         rc = check_set(&s, o, cifar, e);
@@ -443,7 +443,7 @@ static bool reserved_name(const char *s)
     return false;
 }
 
-static Code check_names(const ImportOpts *o, Err *e)
+static Code check_table_names(const ImportOpts *o, Err *e)
 {
     const char *name[] = { o->table, o->labels };
 
@@ -472,7 +472,7 @@ static Code check_opts(const ImportOpts *o, bool csv, Err *e)
         return err_set(e, E_INPUT, ERR_data_option, "csv has no --labels; import them as a table of their own");
     if (o->as && !o->has_map)
         BUG("--as without its values");
-    return check_names(o, e);
+    return check_table_names(o, e);
 }
 
 Code data_import(Db *db, const ImportOpts *o, ImportReport *r, Arena *a, Err *e)

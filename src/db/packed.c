@@ -326,7 +326,7 @@ static bool images_grow(Images *im, size_t n_pos)
     return true;
 }
 
-static Code read_images(Db *db, const Packed *p, Stmt *st, Images *im, Err *e)
+static Code read_blobs(Db *db, const Packed *p, Stmt *st, Images *im, Err *e)
 {
     int64_t budget;
     bool row;
@@ -411,7 +411,7 @@ Code packed_read(Db *db, const Packed *p, const char *where, Table *out, bool *d
         return OK;
     if (!where && open_images(db, p, &st, e))
         return e->code;
-    Code rc = read_images(db, p, st, &im, e);
+    Code rc = read_blobs(db, p, st, &im, e);
     stmt_close(st);
     if (!rc)
         rc = drv_unchanged(db, e);
@@ -453,7 +453,7 @@ static Code fill_positions(Db *db, const DbPack *d, const Packed *p, Err *e)
     return rc;
 }
 
-static Code fill_map(Db *db, const DbPack *d, const Packed *p, Err *e)
+static Code fill_byte_map(Db *db, const DbPack *d, const Packed *p, Err *e)
 {
     Arena a = { 0 };
     Stmt *st;
@@ -519,7 +519,7 @@ static Code make_parts(Db *db, const DbPack *d, const Packed *p, Arena *a, Err *
     if (!rc)
         rc = fill_positions(db, d, p, e);
     if (!rc)
-        rc = fill_map(db, d, p, e);
+        rc = fill_byte_map(db, d, p, e);
     return rc ? rc : record(db, p, e);
 }
 

@@ -223,23 +223,13 @@ static void put_create(Buf *out, const Block *b)
     buf_puts(out, " AS\n");
 }
 
-bool emit_makes_param(const Block *b, double *val)
-{
-    const char *init = b->init && b->init->name ? b->init->name : "zeros";
-
-    *val = !strcmp(init, "const") && b->init->n_args ? b->init->arg[0] : 0;
-    return b->role == BASE_param && b->cat && !b->cat->exists && b->shape &&
-           (!strcmp(init, "zeros") || !strcmp(init, "const"));
-}
-
 void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d)
 {
     const bool restricted = batch && is_batched(b);
-    double val = 0;
 
-    if (b->role == BASE_range || emit_makes_param(b, &val)) {
+    if (b->role == BASE_range) {
         put_create(out, b);
-        emit_shape(out, b, val, d);
+        emit_shape(out, b, 0, d);
     } else if (!needs_copy(p, b, batch, d)) {
         put_drop(out, b);                           /* a copy that another script may have left */
         return;

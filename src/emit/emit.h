@@ -27,8 +27,6 @@ void emit_index_name(Buf *out, const Block *b, int k);
 void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d);
 /* SELECT of all combinations that a declared table's CHECKs allow, value columns `val`. */
 void emit_shape(Buf *out, const Block *b, double val, const Dialect *d);
-/* A parameter that the database does not have, and whose start is one number: that number in *val. */
-bool emit_makes_param(const Block *b, double *val);
 /* One UPDATE an assignment of p; `schema` holds the targets ("main", "temp"). */
 void emit_assigns(Buf *out, const Prog *p, const char *schema, const Dialect *d);
 

@@ -41,7 +41,7 @@ static uint64_t looked_up(const Block *r, int s, const Expr *e)
     for (int side = 0; side < 2; side++) {
         const Expr *mine = e->arg[side], *other = e->arg[1 - side];
         if (mine->op == OP_col && mine->src == s && !ex_any(other, reads_source, &s) &&
-            (!r->ordered || reads_up_to(other) < s))
+            reads_up_to(other) < s)
             return column_bit(mine->col);
     }
     return 0;
@@ -121,6 +121,8 @@ static void sort_sets(IndexSet *set, int n)
         }
 }
 
+/* Where the order of joins is open, an index without statistics misleads SQLite's planner more often than it
+ * helps; it makes transient ones itself. */
 static int collect_sets(const Prog *p, const Block *b, IndexSet *set)
 {
     int n = 0;
@@ -128,7 +130,7 @@ static int collect_sets(const Prog *p, const Block *b, IndexSet *set)
     for (int k = 0; k < p->n_blocks && !b->one_row; k++) {
         const Block *r = p->block[k];
         for (int s = 1; s < r->n_src && r->kind != BLK_union; s++) {
-            if (r->src[s].rel != b)
+            if (r->src[s].rel != b || !(r->ordered || r->src[s].join == JOIN_left))
                 continue;
             const IndexSet w = wanted_by(r, s);
             if (w.eq)

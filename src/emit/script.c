@@ -11,7 +11,7 @@
 typedef struct Script {
     Buf *out; const Prog *p; const EmitOpts *o; const Dialect *d;
     Arena a;
-    bool *need;                 /* by block id */
+    bool *need, *done;          /* by block id */
     Block **show; int n_show;
 } Script;
 
@@ -66,6 +66,7 @@ static void choose_needed(Script *s)
     const Prog *p = s->p;
 
     s->need = ARENA_ARRAY(&s->a, bool, p->n_blocks + 1);
+    s->done = ARENA_ARRAY(&s->a, bool, p->n_blocks + 1);
     emit_needed(p, s->show, s->n_show, s->need);
     for (int k = 0; k < p->n_assigns && s->o->what == EMIT_step; k++) {
         emit_needed(p, &p->assign[k].from, 1, s->need);
@@ -125,6 +126,18 @@ static void put_if_empty(Script *s, const Block *t)
     buf_puts(s->out, ");\n");
 }
 
+/* The visible columns of a parameter's query. */
+static void put_stored_rows(Script *s, const Block *b)
+{
+    buf_puts(s->out, "SELECT ");
+    for (int c = 0; c < b->n_cols; c++) {
+        buf_puts(s->out, c ? ", " : "");
+        buf_ident(s->out, b->col[c].name);
+    }
+    buf_puts(s->out, " FROM temp.");
+    buf_ident(s->out, b->rows_from->name);
+}
+
 /* A table of the driver that does not exist yet, or is empty, begins with the rows of `from`. */
 static void put_start(Script *s, const Assign *a)
 {
@@ -138,29 +151,10 @@ static void put_start(Script *s, const Assign *a)
     put_if_empty(s, a->target);
 }
 
-/* Parameters that start from one number need no random numbers, hence no driver. */
-static void put_param_starts(Script *s)
-{
-    double val;
-
-    for (int k = 0; k < s->p->n_blocks; k++) {
-        const Block *b = s->p->block[k];
-        if (!s->need[k] || !emit_makes_param(b, &val))
-            continue;
-        put_create(s, b);
-        buf_puts(s->out, "\nSELECT * FROM (\n");
-        emit_shape(s->out, b, val, s->d);
-        put_if_empty(s, b);
-    }
-}
-
 static void put_base(Script *s, const Block *b)
 {
-    double val;
-
     put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
-    if (s->o->what != EMIT_step || !emit_makes_param(b, &val))
-        emit_base(s->out, s->p, b, s->o->batch, s->d);
+    emit_base(s->out, s->p, b, s->o->batch, s->d);
 }
 
 static void put_block(Script *s, const Block *b)
@@ -170,6 +164,59 @@ static void put_block(Script *s, const Block *b)
         put_comment(s, ": gradient of ", s->p->block[b->grad_of]->name, "");
     buf_putc(s->out, '\n');
     emit_block(s->out, s->p, b, s->d);
+}
+
+/* What is needed and not there yet: base tables first, so that the script says at its head what it reads. */
+static void put_blocks(Script *s, const bool *need)
+{
+    for (int base = 1; base >= 0; base--)
+        for (int k = 0; k < s->p->n_blocks; k++) {
+            const Block *b = s->p->block[k];
+            if (!need[k] || s->done[k] || (b->kind == BLK_base) != base)
+                continue;
+            s->done[k] = true;
+            if (base)
+                put_base(s, b);
+            else
+                put_block(s, b);
+        }
+}
+
+/* Parameters that start without random numbers need no driver: from their query, or from one number. */
+static bool starts_alone(const Block *b, double *val)
+{
+    const char *init = b->init ? b->init->name : NULL;
+
+    if (b->role != BASE_param || (b->cat && b->cat->exists))
+        return false;
+    *val = init && !strcmp(init, "const") && b->init->n_args ? b->init->arg[0] : 0;
+    return init ? b->shape && (!strcmp(init, "zeros") || !strcmp(init, "const")) : b->rows_from != NULL;
+}
+
+static void put_param_start(Script *s, const Block *b, double val)
+{
+    if (b->rows_from) {
+        bool *need = ARENA_ARRAY(&s->a, bool, s->p->n_blocks + 1);
+        emit_needed(s->p, &b->rows_from, 1, need);
+        put_blocks(s, need);
+        s->need[b->rows_from->id] = true;           /* counted among what must have been computed */
+    }
+    put_create(s, b);
+    buf_puts(s->out, "\nSELECT * FROM (\n");
+    if (b->rows_from)
+        put_stored_rows(s, b);
+    else
+        emit_shape(s->out, b, val, s->d);
+    put_if_empty(s, b);
+}
+
+static void put_param_starts(Script *s)
+{
+    double val;
+
+    for (int k = 0; k < s->p->n_blocks; k++)
+        if (s->need[k] && starts_alone(s->p->block[k], &val))
+            put_param_start(s, s->p->block[k], val);
 }
 
 static void put_result(Script *s, const Block *b)
@@ -267,12 +314,7 @@ void emit_script(Buf *out, const Prog *p, const EmitOpts *o, const Dialect *d)
         put_param_starts(&s);
     for (int k = 0; k < p->n_starts && o->what == EMIT_step; k++)
         put_start(&s, &p->start[k]);
-    for (int k = 0; k < p->n_blocks; k++)
-        if (s.need[k] && p->block[k]->kind == BLK_base)
-            put_base(&s, p->block[k]);
-    for (int k = 0; k < p->n_blocks; k++)
-        if (s.need[k] && p->block[k]->kind != BLK_base)
-            put_block(&s, p->block[k]);
+    put_blocks(&s, s.need);
     for (int k = 0; k < s.n_show; k++)
         put_result(&s, s.show[k]);
     if (o->what == EMIT_step)

@@ -280,39 +280,36 @@ typedef struct Leg {
     OutCol *out;
     int mask;                   /* register, -1: all tuples are there */
     int *order;                 /* pick: registers */
+    Arena arena;                /* of one settlement */
     Expr **soft; int n_soft;    /* conditions left to the numeric phase */
+    Arr zero_idx;               /* for sums without a second factor */
 } Leg;
 
-typedef struct SrcSeen { uint64_t rows, lane, val; Lay *lay; } SrcSeen;
+typedef struct SrcSeen { uint64_t rows, lane, val, used_val; Lay *lay; } SrcSeen;
 
 typedef struct Plan {
-    bool settled, hard;         /* hard: built from present values, anew when they change */
-    bool reads_values;          /* the list depends on values of sources */
+    bool settled, hard;         /* hard: lists are built from present values, anew when they change */
+    bool fresh;                 /* settled since the last computation */
     bool laned, carried;        /* lanes run through; the output keeps them */
-    int *lane_col;              /* per source, -1: read expanded */
-    int out_lane;
+    int *lane_col;              /* per source: its lane column, -1: read expanded (unions: per part) */
     Leg *leg; int n_legs;
     SrcSeen *seen;
-    uint64_t seen_lane_len;
     bool computed;
 } Plan;
 
 struct Rel {
     const Block *b;
     int id;
-    int *src_rel;               /* Native.rel index of each source */
+    Rel **src;                  /* the relation of each source */
     Lay lay;
     Lay **view;                 /* by column */
     Lifetime life;
     bool *batch_col;            /* the column carries a batch key */
     bool once_done;
     bool needed;
-    /* base */
     struct Base *base;
     Plan plan;
-    /* derived: flags of the last computation */
-    bool nonfinite, evaluated;
-    /* assign */
+    bool evaluated;             /* in the last run or before */
 };
 
 typedef struct Pool Pool;
@@ -346,19 +343,24 @@ bool base_load(Native *n, Rel *r, bool whole);          /* rows and values, if s
 bool base_is_batched(const Rel *r);
 
 /* settle, compute */
-bool plan_settle(Native *n, Rel *r);
-bool plan_fresh_lists(Native *n, Rel *r, bool *stale);
-bool plan_compute(Native *n, Rel *r);
+bool plan_open(Native *n, Rel *r);
 void plan_free(Native *n, Rel *r);
+bool plan_stale(Native *n, Rel *r, bool *stale);        /* must the lists be built again? */
+bool plan_settle(Native *n, Rel *r);
+bool plan_inputs_moved(const Rel *r);                   /* must it be computed again? */
+bool plan_compute(Native *n, Rel *r);
+Lay *plan_lay(Native *n, Rel *r, int src, bool *err);   /* the layout in which a source is read */
 
 /* join */
 typedef enum JoinResult { JOINED, JOIN_error, JOIN_needs_values } JoinResult;
-/* Tuples of all sources in `leg->in` under the block's conditions; leftover conditions in leg->soft. */
+/* Tuples of the used sources of leg->in under the block's conditions; leg->soft, Input.soft take what depends
+ * on values (never, if hard).  JOIN_needs_values: only values can settle it. */
 JoinResult join_tuples(Native *n, Rel *r, Leg *leg, bool hard);
-bool known_expr(const Rel *r, const Input *in, const Expr *e, bool hard);
-Input *input_of(Leg *leg, int src);
-/* Codes of e over the tuples of the list, into out[leg->n]. */
-bool settle_codes(Native *n, Rel *r, Leg *leg, const Expr *e, int64_t *out);
+/* Is e known now, without values that move?  hard: all values may be read. */
+bool known_expr(const Input *in, const Expr *e, bool hard);
+bool pres_known(const Input *in, bool hard);
+/* Codes of e over `count` tuples. */
+bool settle_codes(Native *n, const Block *b, Input *in, int n_in, const Expr *e, size_t count, int64_t *out);
 
 /* pool: fn(arg, part) for every part; parts are handed out in any order */
 Pool *pool_open(int n_threads);

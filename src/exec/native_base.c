@@ -26,7 +26,7 @@ struct Base {
     Arr lane_code_mem;
     const int64_t *lane_key[1];
     KeyTable lanes, rows;       /* by batch key */
-    const int64_t **row_key;
+    const int64_t **row_key; Arr *row_mem;
     bool have_lanes, have_rows;
     Arr pick;                   /* lanes or rows of the batch */
 };
@@ -43,6 +43,7 @@ bool base_open(Native *n, Rel *r)
     r->base->code = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_cols + 1);
     r->base->code_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
     r->base->row_key = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_batch + 1);
+    r->base->row_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_batch + 1);
     return true;
 }
 
@@ -52,6 +53,8 @@ void base_free(Native *n, Rel *r)
 
     for (int c = 0; c < r->b->n_cols; c++)
         arr_drop(n, &s->code_mem[c]);
+    for (int k = 0; k < r->b->n_batch; k++)
+        arr_drop(n, &s->row_mem[k]);
     arr_drop(n, &s->perm_mem);
     arr_drop(n, &s->lane_code_mem);
     arr_drop(n, &s->pick);
@@ -350,7 +353,6 @@ static bool index_rows(Native *n, Rel *r)
 {
     struct Base *s = r->base;
     const Block *b = r->b;
-    Arr *mem = ARENA_ARRAY(&n->arena, Arr, b->n_batch + 1);
 
     for (int k = 0; k < b->n_batch; k++) {
         int c = 0;
@@ -358,11 +360,11 @@ static bool index_rows(Native *n, Rel *r)
             c++;
         if (c == b->n_cols)
             return native_fail(n, E_INPUT, ERR_native_table, "there is no batch key %s", b->batch_key[k]);
-        if (!arr_need(n, &mem[k], s->t->n_rows * sizeof(int64_t)))
+        if (!arr_need(n, &s->row_mem[k], s->t->n_rows * sizeof(int64_t)))
             return false;
         for (size_t j = 0; j < s->t->n_rows; j++)
-            ((int64_t *)mem[k].p)[j] = table_code(n, s->t, s->tcol[c], j);
-        s->row_key[k] = mem[k].p;
+            ((int64_t *)s->row_mem[k].p)[j] = table_code(n, s->t, s->tcol[c], j);
+        s->row_key[k] = s->row_mem[k].p;
     }
     keys_free(n, &s->rows);
     s->have_rows = keys_build(n, &s->rows, b->n_batch, s->row_key, NULL, s->t->n_rows) && keys_lists(n, &s->rows);
@@ -476,6 +478,8 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
     return true;
 }
 
+static const uint32_t first_lane[1];
+
 static bool load_now(Native *n, Rel *r, bool restrict_it)
 {
     struct Base *s = r->base;
@@ -502,7 +506,7 @@ static bool load_now(Native *n, Rel *r, bool restrict_it)
         return false;
     }
     if (s->laned && count == 0)                 /* no lane to take the keys from: keep the rows */
-        p.pick = (const uint32_t[1]){ 0 };
+        p.pick = first_lane;
     if (!load_keys(n, r, &p, s->laned ? s->n_rest : count) || !load_columns(n, r, &p))
         return false;
     r->lay.val_ver = ++n->clock;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bind.c - the statements of a file, in order, to the blocks of a program.  Tables are found by name:
- * what the file defines in the mode being bound, else what the database has.  Base blocks are made before
- * the query that reads them, because sources are earlier blocks.  Every statement is bound under a guard
- * of its own, so that one error hides nothing in the others; what reads a failed table stays silent. */
+ * bind.c - the statements of a file, in order, to the blocks of a program. Tables are found by
+ * name: what the file defines in the mode being bound, else what the database has. Base blocks are
+ * made before the query that reads them, because sources are earlier blocks. Every statement is
+ * bound under a guard of its own, so that one error hides nothing in the others; what reads a
+ * failed table stays silent. */
 #include "front/bind.h"
 #include "front/pg.h"
 
@@ -27,7 +28,7 @@ typedef struct Def {
 
 struct Defs {
     Def *def; int n;
-    Map by_name;                    /* lower case, to 1 + the first of its definitions that is not dropped */
+    Map by_name; /* lower case, to 1 + the first of its definitions that is not dropped */
     int *of_stmt;                   /* statement to definition, -1: none */
 };
 
@@ -56,7 +57,8 @@ Span bind_span(const Binder *b, int location, int len)
     }
     const size_t off = offset_of(b, location);
     if (len > 0)
-        return (Span){ (int)off, (size_t)len < f->len - off ? len : (int)(f->len - off), b->scan->file };
+        return (Span){ (int)off, (size_t)len < f->len - off ? len : (int)(f->len - off),
+                       b->scan->file };
     const Tok t = lex(f->text, f->len, off);
     return (Span){ (int)t.off, t.kind == TOK_open ? 1 : (int)t.len, b->scan->file };
 }
@@ -122,7 +124,8 @@ Expr *bind_param_ref(Binder *b, int location)
         const char *near = nearest_name(name, b->scan->set_name, b->scan->n_sets);
         if (near)
             diag_fail(b->c, ERR_bind_var, at, ":%s has no number; did you mean :%s?", name, near);
-        diag_fail(b->c, ERR_bind_var, at, ":%s has no number; say -- @set %s = … or --set %s=…", name, name, name);
+        diag_fail(b->c, ERR_bind_var, at, ":%s has no number; say -- @set %s = … or --set %s=…",
+                  name, name, name);
     }
     Expr *e = real ? ex_real(&b->c->arena, val) : ex_int(&b->c->arena, (int64_t)val);
     e->at = at;
@@ -143,8 +146,8 @@ static void check_sets(Binder *b)
             known |= ascii_ieq(s->var[j], name);
         const char *near = nearest_name(name, s->set_name, s->n_sets);
         if (!known)
-            diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: the model has no :%s%s%s", name, name,
-                       near ? "; did you mean " : "", near ? near : "");
+            diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: the model has no :%s%s%s", name,
+                       name, near ? "; did you mean " : "", near ? near : "");
         else if (!isfinite(b->o->set_val[i]))
             diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: not a finite number", name);
     }
@@ -154,8 +157,7 @@ static void check_sets(Binder *b)
 
 void bind_give_up(Binder *b)
 {
-    b->c->code = E_INPUT;
-    longjmp(b->c->guard ? *b->c->guard : b->c->fail, 1);
+    diag_leave(b->c);
 }
 
 static char *lower_key(Compile *c, const char *name)
@@ -214,16 +216,19 @@ static bool redefines(Binder *b, Stmt *st)
         const Stmt *old = b->defs->def[i].st;
         if (!old || !ascii_ieq(old->name, st->name))
             continue;
-        if (mode_of(old) != MODE_always && mode_of(st) != MODE_always && mode_of(old) != mode_of(st))
+        if (mode_of(old) != MODE_always && mode_of(st) != MODE_always &&
+            mode_of(old) != mode_of(st))
             continue;
-        diag_error(b->c, ERR_bind_twice, st->name_at, "%s is defined already, on %s%s", st->name, line_text(b, old->name_at),
-                   strcmp(old->name, st->name) ? "; names that differ in case only are one name" : "");
+        diag_error(b->c, ERR_bind_twice, st->name_at, "%s is defined already, on %s%s", st->name,
+                   line_text(b, old->name_at),
+                   strcmp(old->name, st->name) ? "; names that differ in case only are one name"
+                                               : "");
         return true;
     }
     return false;
 }
 
-/* Enter every definition of the file before any is bound, so that a name read too early is known. */
+/* Enter every definition before any is bound, so that a name read too early is known. */
 static void collect_defs(Binder *b)
 {
     Scan *s = b->scan;
@@ -242,7 +247,8 @@ static void collect_defs(Binder *b)
             continue;
         }
         if (bind_bad_name(b, st->name)) {
-            diag_error(b->c, ERR_bind_name, st->name_at, "%s; choose another one", bind_bad_name(b, st->name));
+            diag_error(b->c, ERR_bind_name, st->name_at, "%s; choose another one",
+                       bind_bad_name(b, st->name));
             st->failed = true;
         }
         def_add(b, (Def){ .st = st, .name = st->name, .dropped = mode_of(st) == other,
@@ -267,7 +273,7 @@ static const char *nearest_table(Binder *b, const char *name)
     return nearest_name(name, names, n);
 }
 
-NORETURN static void fail_no_table(Binder *b, const char *name, Span at)
+NORETURN static void fail_no_such(Binder *b, const char *name, Span at)
 {
     const char *near = nearest_table(b, name);
     const bool have_db = b->cat && b->cat->have_db;
@@ -276,8 +282,10 @@ NORETURN static void fail_no_table(Binder *b, const char *name, Span at)
         diag_fail(b->c, ERR_bind_no_table, at, "no table %s; did you mean %s?", name, near);
     if (have_db)
         diag_fail(b->c, ERR_bind_no_table, at, "no table %s in this file or in the database", name);
-    diag_fail(b->c, ERR_bind_no_table, at, "no table %s in this file; declare it, CREATE TABLE %s (…), or name a database "
-              "with --db", name, name);
+    diag_fail(b->c, ERR_bind_no_table, at,
+              "no table %s in this file; declare it, CREATE TABLE %s (…), or name a database "
+              "with --db",
+              name, name);
 }
 
 /* The block of a definition that is read now. */
@@ -286,13 +294,16 @@ static Block *def_block(Binder *b, Def *d, const char *name, Span at)
     if (d->state == DEF_failed)
         bind_give_up(b);
     if (d->missing)
-        diag_fail(b->c, ERR_bind_no_table, at, "%s is declared on %s, but the database has no such table", name,
+        diag_fail(b->c, ERR_bind_no_table, at,
+                  "%s is declared on %s, but the database has no such table", name,
                   line_text(b, d->st->name_at));
     if (d->state == DEF_done && d->block)
         return d->block;
     if (d->st == b->stmt)
-        diag_fail(b->c, ERR_bind_order, at, "%s reads itself; a definition reads earlier tables only", name);
-    diag_fail(b->c, ERR_bind_order, at, "%s is defined later, on %s; a definition reads earlier tables only", name,
+        diag_fail(b->c, ERR_bind_order, at,
+                  "%s reads itself; a definition reads earlier tables only", name);
+    diag_fail(b->c, ERR_bind_order, at,
+              "%s is defined later, on %s; a definition reads earlier tables only", name,
               line_text(b, d->st->name_at));
 }
 
@@ -307,11 +318,11 @@ static Block *base_from_catalog(Binder *b, const char *name, Span at)
     const CatTable *t = b->cat ? catalog_find(b->cat, name) : NULL;
 
     if (!t || !t->exists)
-        fail_no_table(b, name, at);
+        fail_no_such(b, name, at);
     const char *db_name = t->db_name ? t->db_name : t->name;
     const bool own = !is_bound_name(b, name) && ascii_ieq(db_name, name);
     if (own && quoted_at(b, at) && strcmp(db_name, name))
-        fail_no_table(b, name, at);
+        fail_no_such(b, name, at);
     Block *blk = declare_from_catalog(b, t, own ? db_name : name, at);
     def_add(b, (Def){ .name = blk->name, .state = DEF_done, .block = blk, .needed = true });
     return blk;
@@ -320,15 +331,18 @@ static Block *base_from_catalog(Binder *b, const char *name, Span at)
 Block *bind_table(Binder *b, const char *schema, const char *name, Span at)
 {
     if (schema && *schema && !ascii_ieq(schema, "main"))
-        diag_fail(b->c, ERR_bind_name, at, "%s.%s: schemas are not supported yet; write %s", schema, name, name);
+        diag_fail(b->c, ERR_bind_name, at, "%s.%s: schemas are not supported yet; write %s", schema,
+                  name, name);
     Def *d = def_find(b, name);
     if (!d)
         return base_from_catalog(b, name, at);
     if (d->dropped)
         diag_fail(b->c, ERR_bind_no_table, at, "%s is defined for %s only, on %s", name,
-                  mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)", line_text(b, d->st->name_at));
+                  mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)",
+                  line_text(b, d->st->name_at));
     if (quoted_at(b, at) && !(schema && *schema) && strcmp(d->name, name))
-        diag_fail(b->c, ERR_bind_no_table, at, "no table \"%s\"; a quoted name matches exactly, and here is %s", name, d->name);
+        diag_fail(b->c, ERR_bind_no_table, at,
+                  "no table \"%s\"; a quoted name matches exactly, and here is %s", name, d->name);
     return def_block(b, d, name, at);
 }
 
@@ -363,11 +377,13 @@ static bool need_objective(Binder *b, const Directive *d)
     const size_t end = (size_t)(d->rest_at.off + d->rest_at.len);
     Tok t = lex_solid(f->text, end, (size_t)d->rest_at.off);
     const bool name = t.kind == TOK_word || t.kind == TOK_quoted;
-    const Def *loss = name && d->word == DIR_minimize ? def_find(b, lex_name(&b->c->arena, f->text, t)) : NULL;
+    const Def *loss =
+        name && d->word == DIR_minimize ? def_find(b, lex_name(&b->c->arena, f->text, t)) : NULL;
 
     if (!loss || !loss->needed)
         return false;
-    for (; t.kind != TOK_end && t.kind != TOK_open && !lex_is(f->text, t, "using"); t = lex_solid(f->text, end, t.off + t.len))
+    for (; t.kind != TOK_end && t.kind != TOK_open && !lex_is(f->text, t, "using");
+         t = lex_solid(f->text, end, t.off + t.len))
         if (t.kind == TOK_word || t.kind == TOK_quoted)
             need_name(b, lex_name(&b->c->arena, f->text, t));
     return true;
@@ -391,14 +407,17 @@ NORETURN static void fail_target(Binder *b, const char *name)
     const char *near = nearest_table(b, name);
 
     if (d && d->dropped)
-        diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only", name,
-                  mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
+        diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only",
+                  name, mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
     if (d && d->missing)
-        diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for and declared here, but the database has no such "
-                  "table", name);
+        diag_fail(b->c, ERR_bind_target, d->st->name_at,
+                  "%s is asked for and declared here, but the database has no such "
+                  "table",
+                  name);
     if (near && !ascii_ieq(near, name))
         diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s; did you mean %s?", name, near);
-    diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s in the model or in the database", name);
+    diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s in the model or in the database",
+              name);
 }
 
 /* Targets that the file does not define may be tables of the database. */
@@ -425,28 +444,31 @@ static void mark_block(const Stmt *st, Block *blk)
 }
 
 /* `CREATE TABLE x (a, b) AS …`: new names for the first columns. */
-static void rename_columns(Binder *b, Block *blk, PgQuery__Node **names, size_t n)
+static void give_names(Binder *b, Block *blk, PgQuery__Node **names, size_t n)
 {
     const SrcFile *f = bound_file(b);
-    Tok t = lex_solid(f->text, f->len, (size_t)(b->stmt->name_at.off + b->stmt->name_at.len));      /* the ( */
+    Tok t = lex_solid(f->text, f->len,
+                      (size_t)(b->stmt->name_at.off + b->stmt->name_at.len)); /* the ( */
     size_t at = 0;
 
     for (int c = 0; c < blk->n_cols && at < n; c++) {
         if (blk->col[c].hidden)
             continue;
         t = lex_solid(f->text, f->len, t.off + t.len);
-        const char *folded = names[at]->node_case == PG_QUERY__NODE__NODE_STRING ? names[at]->string->sval : "";
+        const char *folded =
+            names[at]->node_case == PG_QUERY__NODE__NODE_STRING ? names[at]->string->sval : "";
         const char *spelt = lex_name(&b->c->arena, f->text, t);
         blk->col[c].name = ascii_ieq(spelt, folded) ? spelt : arena_strdup(&b->c->arena, folded);
         blk->col[c].at = (Span){ (int)t.off, (int)t.len, b->scan->file };
-        t = lex_solid(f->text, f->len, t.off + t.len);                                              /* a comma */
+        t = lex_solid(f->text, f->len, t.off + t.len); /* a comma */
         at++;
     }
     if (at < n)
-        diag_fail(b->c, ERR_bind_name, b->stmt->name_at, "%s names %zu columns, its query has %zu", b->stmt->name, n, at);
+        diag_fail(b->c, ERR_bind_name, b->stmt->name_at, "%s names %zu columns, its query has %zu",
+                  b->stmt->name, n, at);
 }
 
-/* Names of visible columns: none reserved, none twice.  In a dump the reserved ones are hidden columns. */
+/* Visible columns: no name reserved, none twice.  In a dump reserved names are hidden columns. */
 static void check_columns(Binder *b, Block *blk)
 {
     for (int c = 0; c < blk->n_cols; c++) {
@@ -454,12 +476,14 @@ static void check_columns(Binder *b, Block *blk)
         if (k->hidden)
             continue;
         if (bind_bad_name(b, k->name))
-            diag_fail(b->c, ERR_bind_name, k->at.len ? k->at : b->stmt->name_at, "%s", bind_bad_name(b, k->name));
+            diag_fail(b->c, ERR_bind_name, k->at.len ? k->at : b->stmt->name_at, "%s",
+                      bind_bad_name(b, k->name));
         k->hidden = b->scan->canonical && !strncmp(k->name, GEN_PREFIX, strlen(GEN_PREFIX));
         for (int j = 0; j < c; j++)
             if (!blk->col[j].hidden && ascii_ieq(blk->col[j].name, k->name))
                 diag_fail(b->c, ERR_bind_name, k->at.len ? k->at : b->stmt->name_at,
-                          "%s has two columns named %s; name one of them AS …", b->stmt->name, k->name);
+                          "%s has two columns named %s; name one of them AS …", b->stmt->name,
+                          k->name);
     }
 }
 
@@ -472,8 +496,8 @@ typedef struct QueryParts {
 
 NORETURN static void fail_part(Binder *b, const char *what)
 {
-    diag_fail(b->c, ERR_bind_statement, b->stmt->name_at, "%s has no meaning in a model; its statements are " MODEL_STATEMENTS,
-              what);
+    diag_fail(b->c, ERR_bind_statement, b->stmt->name_at,
+              "%s has no meaning in a model; its statements are " MODEL_STATEMENTS, what);
 }
 
 static QueryParts query_parts(Binder *b)
@@ -487,17 +511,23 @@ static QueryParts query_parts(Binder *b)
         if (v->n_options || v->with_check_option != PG_QUERY__VIEW_CHECK_OPTION__NO_CHECK_OPTION)
             fail_part(b, "WITH … of a view");
         query = v->query;
-        p = (QueryParts){ .names = v->aliases, .n_names = v->n_aliases, .rel = v->view, .view = true };
+        p = (QueryParts){
+            .names = v->aliases, .n_names = v->n_aliases, .rel = v->view, .view = true
+        };
     } else {
         const PgQuery__CreateTableAsStmt *t = n->create_table_as_stmt;
         if (t->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || t->is_select_into)
             fail_part(b, "a materialized view");
-        if (t->into->n_options || t->into->skip_data || t->into->on_commit > PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP)
+        if (t->into->n_options || t->into->skip_data ||
+            t->into->on_commit > PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP)
             fail_part(b, "WITH …");
         query = t->query;
-        p = (QueryParts){ .names = t->into->col_names, .n_names = t->into->n_col_names, .rel = t->into->rel };
+        p = (QueryParts){ .names = t->into->col_names,
+                          .n_names = t->into->n_col_names,
+                          .rel = t->into->rel };
     }
-    if (n->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT && n->create_table_as_stmt->if_not_exists)
+    if (n->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT &&
+        n->create_table_as_stmt->if_not_exists)
         fail_part(b, "IF NOT EXISTS");
     if (!query || query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         fail_part(b, "EXECUTE");
@@ -508,7 +538,8 @@ static QueryParts query_parts(Binder *b)
 static void check_schema(Binder *b, const PgQuery__RangeVar *r)
 {
     if (r && r->schemaname && *r->schemaname && !ascii_ieq(r->schemaname, "main"))
-        diag_fail(b->c, ERR_bind_name, bind_span(b, r->location, 0), "schemas are not supported yet; write %s", r->relname);
+        diag_fail(b->c, ERR_bind_name, bind_span(b, r->location, 0),
+                  "schemas are not supported yet; write %s", r->relname);
 }
 
 /* Make the base blocks that a statement reads, so that they come before its own. */
@@ -520,7 +551,7 @@ static void bind_reads(Binder *b)
     }
 }
 
-/* The parameter whose rows a query gives: a base block beside the query's own, see Block.rows_from. */
+/* The parameter whose rows a query gives: a base block beside the query's, Block.rows_from. */
 static Block *param_from_query(Binder *b, Block *rows, const Directive *d)
 {
     Block *p = blk_new(b->p, BLK_base, b->stmt->name);
@@ -536,15 +567,16 @@ static Block *param_from_query(Binder *b, Block *rows, const Directive *d)
         if (rows->col[c].hidden)
             continue;
         const int k = blk_add_col(b->p, p, rows->col[c].name, NULL, AGG_none);
-        p->col[k].type = rows->col[c].type == T_BOOL || rows->col[c].type == T_NULL ? T_INT : rows->col[c].type;
+        p->col[k].type =
+            rows->col[c].type == T_BOOL || rows->col[c].type == T_NULL ? T_INT : rows->col[c].type;
         p->col[k].at = rows->col[c].at;
         n_values += p->col[k].type == T_REAL;
         if (p->col[k].type != T_REAL)
             id[n++] = k;
     }
     if (!n_values)
-        diag_fail(b->c, ERR_bind_param, b->stmt->name_at, "%s has no REAL column to train; its first value is written 0.0",
-                  b->stmt->name);
+        diag_fail(b->c, ERR_bind_param, b->stmt->name_at,
+                  "%s has no REAL column to train; its first value is written 0.0", b->stmt->name);
     blk_set_id(b->p, p, id, n);
     dir_param(b, d, p);
     return p;
@@ -553,7 +585,8 @@ static Block *param_from_query(Binder *b, Block *rows, const Directive *d)
 /* Rows of a parameter are settled before training: they may not depend on what training changes. */
 static void check_param_rows(Binder *b, const Block *rows)
 {
-    const Block **from = ARENA_ARRAY(&b->c->arena, const Block *, b->p->n_blocks + 1);      /* by block id */
+    const Block **from =
+        ARENA_ARRAY(&b->c->arena, const Block *, b->p->n_blocks + 1); /* by block id */
 
     for (int i = 0; i <= rows->id; i++) {
         const Block *k = b->p->block[i];
@@ -562,8 +595,9 @@ static void check_param_rows(Binder *b, const Block *rows)
             from[i] = from[k->src[s].rel->id];
     }
     if (from[rows->id])
-        diag_fail(b->c, ERR_bind_param, b->stmt->name_at, "the rows of %s would depend on parameter %s; take them from data",
-                  b->stmt->name, from[rows->id]->name);
+        diag_fail(b->c, ERR_bind_param, b->stmt->name_at,
+                  "the rows of %s would depend on parameter %s; take them from data", b->stmt->name,
+                  from[rows->id]->name);
 }
 
 static Block *bind_query_stmt(Binder *b)
@@ -574,12 +608,14 @@ static Block *bind_query_stmt(Binder *b)
 
     check_schema(b, p.rel);
     if (param && p.view)
-        diag_fail(b->c, ERR_directive_place, param->at, "a parameter is a TABLE; its values change");
+        diag_fail(b->c, ERR_directive_place, param->at,
+                  "a parameter is a TABLE; its values change");
     bind_reads(b);
-    Block *blk = bind_query(b, p.q, param ? arena_printf(&b->c->arena, GEN_PREFIX "rows_%s", st->name) : st->name,
-                            st->name_at);
+    Block *blk = bind_query(
+        b, p.q, param ? arena_printf(&b->c->arena, GEN_PREFIX "rows_%s", st->name) : st->name,
+        st->name_at);
     if (p.n_names)
-        rename_columns(b, blk, p.names, p.n_names);
+        give_names(b, blk, p.names, p.n_names);
     check_columns(b, blk);
     blk->is_view = p.view;
     blk->is_temp = p.rel && p.rel->relpersistence && p.rel->relpersistence[0] == 't';
@@ -631,8 +667,8 @@ static Block *bind_replaced(Binder *b)
     const CatTable *t = b->cat ? catalog_find(b->cat, b->stmt->name) : NULL;
 
     if (!t || !t->exists)
-        diag_fail(b->c, ERR_bind_no_table, b->stmt->name_at, "%s is bound to a table that the database does not have",
-                  b->stmt->name);
+        diag_fail(b->c, ERR_bind_no_table, b->stmt->name_at,
+                  "%s is bound to a table that the database does not have", b->stmt->name);
     Block *blk = declare_from_catalog(b, t, b->stmt->name, b->stmt->name_at);
     mark_block(b->stmt, blk);
     return blk;
@@ -643,8 +679,10 @@ static void bind_stmt(Binder *b, Def *d)
     Stmt *st = b->stmt;
 
     if (st->kind == STMT_insert)
-        diag_fail(b->c, ERR_bind_statement, bind_span(b, 0, 0), "INSERT INTO stands in a loop, -- @for … -- @end, which is not "
-                  "supported yet; rows of the file's own are written CREATE TABLE x AS VALUES (…) or SELECT … UNION ALL …");
+        diag_fail(b->c, ERR_bind_statement, bind_span(b, 0, 0),
+                  "INSERT INTO stands in a loop, -- @for … -- @end, which is not "
+                  "supported yet; rows of the file's own are written CREATE TABLE x AS VALUES (…) "
+                  "or SELECT … UNION ALL …");
     if (st->kind == STMT_declare)
         d->block = bind_declaration(b, d);
     else
@@ -652,8 +690,8 @@ static void bind_stmt(Binder *b, Def *d)
     d->state = DEF_done;
 }
 
-/* One statement under its own guard: an error in it ends here.  What changes after setjmp lies behind
- * pointers, not in this frame. */
+/* One statement under its own guard: an error in it ends here.  What changes after setjmp lies
+ * behind pointers, not in this frame. */
 static void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d))
 {
     Compile *c = b->c;
@@ -717,18 +755,22 @@ static void check_results(Binder *b)
     for (int i = 0; i < b->p->n_blocks; i++) {
         const Block *k = b->p->block[i];
         if ((k->is_loss || k->is_metric) && !k->one_row)
-            diag_error(b->c, ERR_bind_result, k->name_at, "%s may have many rows; a %s has one: an aggregate without GROUP BY",
+            diag_error(b->c, ERR_bind_result, k->name_at,
+                       "%s may have many rows; a %s has one: an aggregate without GROUP BY",
                        k->name, k->is_loss ? "@loss" : "@metric");
         else if (k->is_loss && n_values(k) != 1)
-            diag_error(b->c, ERR_bind_result, k->name_at, "%s has %d REAL columns; a @loss has one", k->name, n_values(k));
+            diag_error(b->c, ERR_bind_result, k->name_at, "%s has %d REAL columns; a @loss has one",
+                       k->name, n_values(k));
         if (k->is_loss && loss)
-            diag_error(b->c, ERR_bind_result, k->name_at, "a second @loss; %s has one already", loss->name);
+            diag_error(b->c, ERR_bind_result, k->name_at, "a second @loss; %s has one already",
+                       loss->name);
         loss = k->is_loss ? k : loss;
     }
     for (int i = 0; i < b->p->n_obj; i++) {
         const Objective *o = &b->p->obj[i];
         if (!o->loss->one_row || n_values(o->loss) != 1)
-            diag_error(b->c, ERR_bind_result, o->at, "%s cannot be minimised: it is not one row with one REAL column",
+            diag_error(b->c, ERR_bind_result, o->at,
+                       "%s cannot be minimised: it is not one row with one REAL column",
                        o->loss->name);
     }
 }
@@ -740,7 +782,8 @@ static void check_init_of(Binder *b)
         const Init *in = b->p->block[i]->init;
         const Def *d = in && in->of ? def_find(b, in->of) : NULL;
         if (in && in->of && !(d && d->st && dir_find(d->st, DIR_param)))
-            diag_error(b->c, ERR_directive_argument, in->at, "of = %s names no parameter of this file", in->of);
+            diag_error(b->c, ERR_directive_argument, in->at,
+                       "of = %s names no parameter of this file", in->of);
     }
 }
 
@@ -754,10 +797,12 @@ static void check_batches(Binder *b)
         if (!k->n_batch && !k->batch_rows)
             continue;
         if (first && (first->n_batch != k->n_batch || first->batch_rows != k->batch_rows))
-            diag_error(b->c, ERR_directive_argument, k->name_at, "%s and %s have different batch keys; one batch is drawn for both",
+            diag_error(b->c, ERR_directive_argument, k->name_at,
+                       "%s and %s have different batch keys; one batch is drawn for both",
                        first->name, k->name);
         else if (first && k->batch_rows)
-            diag_error(b->c, ERR_directive_argument, k->name_at, "%s and %s are both drawn by rows; give them a common batch key",
+            diag_error(b->c, ERR_directive_argument, k->name_at,
+                       "%s and %s are both drawn by rows; give them a common batch key",
                        first->name, k->name);
         first = first ? first : k;
     }
@@ -774,7 +819,7 @@ static int batch_source(const Block *k, const Expr *e)
     return -1;
 }
 
-/* A table of the database that is joined to batched rows on their key, but read whole for every batch. */
+/* A table of the database, joined to batched rows on their key but read whole every time. */
 static bool note_unbatched(Binder *b, const Block *k, const Expr *e)
 {
     for (int side = 0; side < 2 && (e->op == OP_eq || e->op == OP_same); side++) {
@@ -783,9 +828,10 @@ static bool note_unbatched(Binder *b, const Block *k, const Expr *e)
         const int from = batch_source(k, x);
         if (from < 0 || !r || r->role != BASE_db || r->is_data)
             continue;
-        diag_note(b->c, ERR_bind_unbatched, k->src[y->src].at.len ? k->src[y->src].at : k->name_at,
-                  "%s meets the batch key %s of %s, but has no @data: it is read whole for every batch", r->name,
-                  k->src[from].rel->col[x->col].name, k->src[from].rel->name);
+        diag_note(
+            b->c, ERR_bind_unbatched, k->src[y->src].at.len ? k->src[y->src].at : k->name_at,
+            "%s meets the batch key %s of %s, but has no @data: it is read whole for every batch",
+            r->name, k->src[from].rel->col[x->col].name, k->src[from].rel->name);
         return true;
     }
     return false;
@@ -812,17 +858,20 @@ static void note_same_names(Binder *b)
 
     for (int i = 0; i < b->defs->n; i++) {
         const Def *d = &b->defs->def[i];
-        if (!d->st || d->st->kind != STMT_query || !d->block || d->block->is_param || is_bound_name(b, d->name))
+        if (!d->st || d->st->kind != STMT_query || !d->block || d->block->is_param ||
+            is_bound_name(b, d->name))
             continue;
         for (int j = 0; b->cat && j < b->cat->n_known; j++)
             if (ascii_ieq(b->cat->known[j], d->name)) {
-                list = n < 8 ? arena_printf(&b->c->arena, "%s%s%s", list, n ? ", " : "", d->name) : list;
+                list = n < 8 ? arena_printf(&b->c->arena, "%s%s%s", list, n ? ", " : "", d->name)
+                             : list;
                 at = n ? at : d->st->name_at;
                 n++;
             }
     }
     if (n)
-        diag_note(b->c, ERR_bind_same_name, at, "%s%s: the database has %s of the same name; this file's definition%s used", list,
+        diag_note(b->c, ERR_bind_same_name, at,
+                  "%s%s: the database has %s of the same name; this file's definition%s used", list,
                   n > 8 ? ", …" : "", n > 1 ? "tables" : "a table", n > 1 ? "s are" : " is");
 }
 
@@ -915,8 +964,9 @@ int front_list(Compile *c, const char *text, const char ***names)
         if (!len || !closed || (s[len] && s[len] != ','))
             diag_fail(c, ERR_bind_list, (Span){ 0 }, closed ? "an empty name in the list \"%s\""
                       : "a quote is not closed in the list \"%s\"", text);
-        VEC_PUSH(&c->arena, *names, n, *s == '"' ? lex_name(&c->arena, s, (Tok){ TOK_quoted, 0, len })
-                                                 : arena_strndup(&c->arena, s, len));
+        VEC_PUSH(&c->arena, *names, n,
+                 *s == '"' ? lex_name(&c->arena, s, (Tok){ TOK_quoted, 0, len })
+                           : arena_strndup(&c->arena, s, len));
         if (!s[len])
             return n;
         s += len + 1;
@@ -927,19 +977,22 @@ int front_list(Compile *c, const char *text, const char ***names)
 
 static const PgQuery__Node *only_expr(const Stmt *st)
 {
-    if (!st->tree || st->tree->n_stmts != 1 || st->tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+    if (!st->tree || st->tree->n_stmts != 1 ||
+        st->tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         return NULL;
     const PgQuery__SelectStmt *q = st->tree->stmts[0]->stmt->select_stmt;
-    if (q->n_target_list != 1 || q->n_from_clause || q->where_clause || q->n_group_clause || q->having_clause ||
-        q->n_sort_clause || q->limit_count || q->limit_offset || q->with_clause || q->n_window_clause || q->n_distinct_clause ||
-        q->n_locking_clause || q->into_clause || q->op != PG_QUERY__SET_OPERATION__SETOP_NONE)
+    if (q->n_target_list != 1 || q->n_from_clause || q->where_clause || q->n_group_clause ||
+        q->having_clause || q->n_sort_clause || q->limit_count || q->limit_offset ||
+        q->with_clause || q->n_window_clause || q->n_distinct_clause || q->n_locking_clause ||
+        q->into_clause || q->op != PG_QUERY__SET_OPERATION__SETOP_NONE)
         return NULL;
     const PgQuery__ResTarget *t = q->target_list[0]->res_target;
     return t->name && *t->name ? NULL : t->val;
 }
 
 Expr *front_expr(Compile *c, const char *what, const char *text,
-                 Expr *(*resolve)(void *arg, const char *name), void *arg, const char *const *names, int n_names)
+                 Expr *(*resolve)(void *arg, const char *name), void *arg, const char *const *names,
+                 int n_names)
 {
     static const FrontOpts none = { 0 };
     const int file = compile_add_file(c, what, text, strlen(text)), errors = c->n_errors;
@@ -947,12 +1000,11 @@ Expr *front_expr(Compile *c, const char *what, const char *text,
     const PgQuery__Node *n = s->n_stmts == 1 ? only_expr(&s->stmt[0]) : NULL;
     Binder b = { .c = c, .scan = s, .stmt = s->stmt, .o = &none };
 
-    if (!n && c->n_errors > errors) {
-        c->code = E_INPUT;
-        longjmp(c->guard ? *c->guard : c->fail, 1);
-    }
+    if (!n && c->n_errors > errors)
+        diag_leave(c);
     if (!n)
-        diag_fail(c, ERR_bind_text, (Span){ 0, (int)strlen(text), file }, "this is not one expression");
+        diag_fail(c, ERR_bind_text, (Span){ 0, (int)strlen(text), file },
+                  "this is not one expression");
     b.p = ARENA_NEW(&c->arena, Prog);
     b.p->c = c;
     b.defs = ARENA_NEW(&c->arena, Defs);

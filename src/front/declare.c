@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * declare.c - base tables: what CREATE TABLE (…) declares, what the database holds, and the block made
- * from both.  A declaration adds directives and shapes to a table; where it contradicts the database,
- * that is an error, because a wrong type or key would give wrong numbers later.
+ * declare.c - base tables: what CREATE TABLE (…) declares, what the database holds, and the block
+ * made from both. A declaration adds directives and shapes to a table; where it contradicts the
+ * database, that is an error, because a wrong type or key would give wrong numbers later.
  *
- * The shape of a table is the integer hull its CHECKs allow, found by interval arithmetic over their
- * conjuncts; every conjunct is kept too and tested on each row of the hull by who fills the table. */
+ * The shape of a table is the integer hull its CHECKs allow, found by interval arithmetic over
+ * their conjuncts; every conjunct is kept too and tested on each row of the hull by who fills the
+ * table. */
 #include "front/bind.h"
 #include "front/pg.h"
 
@@ -13,26 +14,37 @@
 #include <string.h>
 
 #define MAX_HULL   ((int64_t)1 << 30)   /* rows of a table made from its CHECKs */
-#define MAX_ROUNDS 16                   /* of bounds following from each other (`a < b AND b < 5`) */
+#define MAX_ROUNDS 16 /* of bounds following from each other (`a < b AND b < 5`) */
 
-typedef struct DeclCol { const char *name; Span at; Type type; const char *type_text; bool not_null; } DeclCol;
+typedef struct DeclCol {
+    const char *name;
+    Span at;
+    Type type;
+    const char *type_text;
+    bool not_null;
+} DeclCol;
 typedef struct DeclCheck { const PgQuery__Node *e; Span at; } DeclCheck;
 
 struct Decl {
     const Stmt *st;
     DeclCol *col; int n_cols;
-    int *key; int n_keys; bool has_key;     /* PRIMARY KEY, else the first UNIQUE whose columns are NOT NULL */
+    int *key;
+    int n_keys;
+    bool has_key; /* PRIMARY KEY, else the first UNIQUE whose columns are NOT NULL */
     DeclCheck *check; int n_checks;
     bool row_numbers;                       /* a dump's declaration of a bag */
 };
 
 /* ---- types ---- */
 
-static const struct { const char *name; Type type; } sql_types[] = {
-    { "float4", T_REAL }, { "float8", T_REAL }, { "numeric", T_REAL }, { "double", T_REAL }, { "real", T_REAL },
-    { "int2", T_INT }, { "int4", T_INT }, { "int8", T_INT }, { "bool", T_INT }, { "tinyint", T_INT },
-    { "text", T_TEXT }, { "varchar", T_TEXT }, { "bpchar", T_TEXT }, { "string", T_TEXT }, { "date", T_TEXT },
-    { "time", T_TEXT }, { "timestamp", T_TEXT }, { "timestamptz", T_TEXT },
+static const struct { const char *name; Type type;
+} sql_types[] = {
+    { "float4", T_REAL }, { "float8", T_REAL },    { "numeric", T_REAL },
+    { "double", T_REAL }, { "real", T_REAL },      { "int2", T_INT },
+    { "int4", T_INT },    { "int8", T_INT },       { "bool", T_INT },
+    { "tinyint", T_INT }, { "text", T_TEXT },      { "varchar", T_TEXT },
+    { "bpchar", T_TEXT }, { "string", T_TEXT },    { "date", T_TEXT },
+    { "time", T_TEXT },   { "timestamp", T_TEXT }, { "timestamptz", T_TEXT },
 };
 
 bool declare_type(const PgQuery__TypeName *t, Type *out)
@@ -73,8 +85,8 @@ static void set_key(Binder *b, Decl *d, const int *col, int n, bool primary)
 {
     for (int i = 0; i < n; i++) {
         if (d->col[col[i]].type == T_REAL)
-            diag_fail(b->c, ERR_declare_column, d->col[col[i]].at, "%s is REAL, a value; a key is INTEGER or TEXT",
-                      d->col[col[i]].name);
+            diag_fail(b->c, ERR_declare_column, d->col[col[i]].at,
+                      "%s is REAL, a value; a key is INTEGER or TEXT", d->col[col[i]].name);
         if (primary)
             d->col[col[i]].not_null = true;
         else if (!d->col[col[i]].not_null)
@@ -90,8 +102,10 @@ static void set_key(Binder *b, Decl *d, const int *col, int n, bool primary)
 
 NORETURN static void fail_clause(Binder *b, int location, const char *what)
 {
-    diag_fail(b->c, ERR_declare_clause, bind_span(b, location, 0), "%s has no meaning in a model; a declaration holds columns, "
-              "PRIMARY KEY, UNIQUE, NOT NULL and CHECK", what);
+    diag_fail(b->c, ERR_declare_clause, bind_span(b, location, 0),
+              "%s has no meaning in a model; a declaration holds columns, "
+              "PRIMARY KEY, UNIQUE, NOT NULL and CHECK",
+              what);
 }
 
 static void add_check(Binder *b, Decl *d, const PgQuery__Constraint *k)
@@ -127,7 +141,8 @@ static void col_constraint(Binder *b, Decl *d, int col, const PgQuery__Constrain
 
 static void read_column(Binder *b, Decl *d, const PgQuery__ColumnDef *n)
 {
-    DeclCol c = { .name = bind_spelling(b, n->location, n->colname), .at = bind_span(b, n->location, 0) };
+    DeclCol c = { .name = bind_spelling(b, n->location, n->colname),
+                  .at = bind_span(b, n->location, 0) };
     const int at = d->n_cols;
 
     if (decl_find(d, c.name) >= 0)
@@ -135,7 +150,8 @@ static void read_column(Binder *b, Decl *d, const PgQuery__ColumnDef *n)
     if (n->coll_clause)
         fail_clause(b, n->coll_clause->location, "COLLATE");
     if (!declare_type(n->type_name, &c.type))
-        diag_fail(b->c, ERR_declare_type, bind_span(b, n->type_name ? n->type_name->location : n->location, 0),
+        diag_fail(b->c, ERR_declare_type,
+                  bind_span(b, n->type_name ? n->type_name->location : n->location, 0),
                   "no such column type here; write INTEGER, REAL or TEXT");
     c.type_text = type_name[c.type];
     d->row_numbers |= b->scan->canonical && !strcmp(c.name, GEN_PREFIX "row");
@@ -164,11 +180,12 @@ static void table_constraint(Binder *b, Decl *d, const PgQuery__Constraint *k)
     if (!primary && k->contype != PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE)
         fail_clause(b, k->location, "this clause");
     for (size_t i = 0; i < k->n_keys; i++) {
-        const char *name = k->keys[i]->node_case == PG_QUERY__NODE__NODE_STRING ? k->keys[i]->string->sval : "";
+        const char *name =
+            k->keys[i]->node_case == PG_QUERY__NODE__NODE_STRING ? k->keys[i]->string->sval : "";
         col[i] = decl_find(d, name);
         if (col[i] < 0)
-            diag_fail(b->c, ERR_declare_column, bind_span(b, k->location, 0), "no column %s in %s; it has %s", name,
-                      d->st->name, decl_names(b, d));
+            diag_fail(b->c, ERR_declare_column, bind_span(b, k->location, 0),
+                      "no column %s in %s; it has %s", name, d->st->name, decl_names(b, d));
     }
     set_key(b, d, col, (int)k->n_keys, primary);
 }
@@ -271,7 +288,7 @@ static bool real_const(const Expr *e, double *v)
     return false;
 }
 
-/* The values of `col op x` where x lies in r, as a range for col.  A real constant is rounded inwards. */
+/* The range of col where `col op x` may hold for an x in r; a real constant is rounded inwards. */
 static Range allowed(Op op, Range r)
 {
     if (op == OP_eq || op == OP_same)
@@ -313,7 +330,11 @@ static void meet(Bounds *k, int col, Range r)
 
 static Op flipped(Op op)
 {
-    return op == OP_lt ? OP_gt : op == OP_gt ? OP_lt : op == OP_le ? OP_ge : op == OP_ge ? OP_le : op;
+    return op == OP_lt   ? OP_gt
+           : op == OP_gt ? OP_lt
+           : op == OP_le ? OP_ge
+           : op == OP_ge ? OP_le
+                         : op;
 }
 
 /* The INTEGER column an expression is, a conversion to REAL left aside; -1: it is none. */
@@ -330,7 +351,9 @@ static void meet_compare(Bounds *k, Op op, const Expr *x, const Expr *y)
     double v;
 
     if (col >= 0)
-        meet(k, col, y->type == T_REAL && real_const(y, &v) ? allowed_real(op, v) : allowed(op, range_of(k, y)));
+        meet(k, col,
+             y->type == T_REAL && real_const(y, &v) ? allowed_real(op, v)
+                                                    : allowed(op, range_of(k, y)));
 }
 
 static void meet_in(Bounds *k, const Expr *e)
@@ -340,8 +363,9 @@ static void meet_in(Bounds *k, const Expr *e)
 
     for (int i = 1; i < e->n_args; i++) {
         double v;
-        const Range r = e->arg[i]->type == T_REAL && real_const(e->arg[i], &v) ? allowed_real(OP_eq, v)
-                                                                             : range_of(k, e->arg[i]);
+        const Range r = e->arg[i]->type == T_REAL && real_const(e->arg[i], &v)
+                            ? allowed_real(OP_eq, v)
+                            : range_of(k, e->arg[i]);
         if (r.lo > r.hi)
             continue;
         all.lo = r.lo < all.lo ? r.lo : all.lo;
@@ -363,8 +387,10 @@ static void narrow_or(Arena *a, Bounds *k, const Expr *e)
         memcpy(one.col, k->col, (size_t)k->n_cols * sizeof *k->col);
         narrow(a, &one, e->arg[i]);
         for (int c = 0; c < k->n_cols && !one.empty; c++) {
-            all.col[c].lo = all.empty || one.col[c].lo < all.col[c].lo ? one.col[c].lo : all.col[c].lo;
-            all.col[c].hi = all.empty || one.col[c].hi > all.col[c].hi ? one.col[c].hi : all.col[c].hi;
+            all.col[c].lo =
+                all.empty || one.col[c].lo < all.col[c].lo ? one.col[c].lo : all.col[c].lo;
+            all.col[c].hi =
+                all.empty || one.col[c].hi > all.col[c].hi ? one.col[c].hi : all.col[c].hi;
         }
         all.empty &= one.empty;
     }
@@ -401,7 +427,7 @@ static void add_conjuncts(Arena *a, Shape *s, Expr *e)
         add_conjuncts(a, s, e->arg[i]);
 }
 
-static bool reads_value(void *arg, const Expr *e)
+static bool reads_real(void *arg, const Expr *e)
 {
     const Block *blk = arg;
 
@@ -416,10 +442,11 @@ static void bind_checks(Binder *b, const Decl *d, Block *blk)
         Expr *e = bind_expr_over(b, blk, d->check[i].e);
         if (e->type != T_BOOL)
             diag_fail(b->c, ERR_declare_clause, d->check[i].at, "a CHECK holds a condition");
-        if (!ex_any(e, reads_value, blk))
+        if (!ex_any(e, reads_real, blk))
             add_conjuncts(&b->c->arena, s, e);
         else if (blk->role == BASE_param)
-            diag_fail(b->c, ERR_declare_clause, d->check[i].at, "training cannot keep a CHECK on a value column");
+            diag_fail(b->c, ERR_declare_clause, d->check[i].at,
+                      "training cannot keep a CHECK on a value column");
     }
 }
 
@@ -445,7 +472,8 @@ static void find_hull(Binder *b, const Decl *d, Block *blk)
             break;
     }
     if (k.empty)
-        diag_fail(b->c, ERR_declare_shape, d->st->name_at, "no row satisfies the CHECKs of %s", d->st->name);
+        diag_fail(b->c, ERR_declare_shape, d->st->name_at, "no row satisfies the CHECKs of %s",
+                  d->st->name);
     for (int c = 0; c < blk->n_cols; c++) {
         if (blk->col[c].type == T_REAL || blk->col[c].hidden)
             continue;
@@ -467,21 +495,26 @@ static void require_hull(Binder *b, const Decl *d, const Block *blk)
         const Col *k = &blk->col[s->col[i]];
         int64_t n;
         if (k->type != T_INT)
-            diag_fail(b->c, ERR_declare_shape, k->at, "key %s is %s; rows made from CHECKs have INTEGER keys, others come "
-                      "from CREATE TABLE %s AS SELECT", k->name, type_name[k->type], d->st->name);
+            diag_fail(b->c, ERR_declare_shape, k->at,
+                      "key %s is %s; rows made from CHECKs have INTEGER keys, others come "
+                      "from CREATE TABLE %s AS SELECT",
+                      k->name, type_name[k->type], d->st->name);
         if (s->lo[i] > s->hi[i])
-            diag_fail(b->c, ERR_declare_shape, k->at, "the rows of %s follow from bounds of its keys, and %s has none; write "
-                      "%s INTEGER CHECK (%s BETWEEN 0 AND 9)", d->st->name, k->name, k->name, k->name);
+            diag_fail(b->c, ERR_declare_shape, k->at,
+                      "the rows of %s follow from bounds of its keys, and %s has none; write "
+                      "%s INTEGER CHECK (%s BETWEEN 0 AND 9)",
+                      d->st->name, k->name, k->name, k->name);
         if (__builtin_sub_overflow(s->hi[i], s->lo[i], &n) || n >= MAX_HULL ||
             __builtin_mul_overflow(rows, n + 1, &rows) || rows > MAX_HULL)
-            diag_fail(b->c, ERR_declare_shape, d->st->name_at, "the CHECKs of %s ask for more than %lld rows", d->st->name,
+            diag_fail(b->c, ERR_declare_shape, d->st->name_at,
+                      "the CHECKs of %s ask for more than %lld rows", d->st->name,
                       (long long)MAX_HULL);
     }
 }
 
 /* ---- blocks ---- */
 
-static void add_base_col(Binder *b, Block *blk, const char *name, Type type, bool nullable, Span at)
+static void declare_col(Binder *b, Block *blk, const char *name, Type type, bool nullable, Span at)
 {
     const int c = blk_add_col(b->p, blk, name, NULL, AGG_none);
 
@@ -514,14 +547,15 @@ static void compare_column(Binder *b, const Decl *d, const DeclCol *k, const Cat
     const CatCol *have = &cat->col[at < 0 ? 0 : at];
 
     if (at < 0)
-        diag_fail(b->c, ERR_declare_column, k->at, "%s has no column %s in the database; it has %s", d->st->name, k->name,
-                  cat_names(b, cat));
+        diag_fail(b->c, ERR_declare_column, k->at, "%s has no column %s in the database; it has %s",
+                  d->st->name, k->name, cat_names(b, cat));
     const Type type = have->type == T_BOOL ? T_INT : have->type;
     if (type != T_NULL && type != k->type && !(type == T_INT && k->type == T_REAL))
-        diag_fail(b->c, ERR_declare_type, k->at, "%s.%s is declared %s, but is %s in the database", d->st->name, k->name,
-                  k->type_text, type_name[type]);
+        diag_fail(b->c, ERR_declare_type, k->at, "%s.%s is declared %s, but is %s in the database",
+                  d->st->name, k->name, k->type_text, type_name[type]);
     if (k->not_null && have->nullable)
-        diag_fail(b->c, ERR_declare_data, k->at, "%s.%s is declared NOT NULL, but the database holds a NULL", d->st->name,
+        diag_fail(b->c, ERR_declare_data, k->at,
+                  "%s.%s is declared NOT NULL, but the database holds a NULL", d->st->name,
                   k->name);
 }
 
@@ -536,13 +570,15 @@ static void compare_range(Binder *b, const Decl *d, const Block *blk, const CatT
             continue;
         const CatCol *have = &cat->col[at];
         if (have->lo < s->lo[i] || have->hi > s->hi[i])
-            diag_fail(b->c, ERR_declare_data, k->at, "the CHECKs of %s allow %s from %lld to %lld, but the database holds %lld "
-                      "to %lld", d->st->name, k->name, (long long)s->lo[i], (long long)s->hi[i], (long long)have->lo,
-                      (long long)have->hi);
+            diag_fail(b->c, ERR_declare_data, k->at,
+                      "the CHECKs of %s allow %s from %lld to %lld, but the database holds %lld "
+                      "to %lld",
+                      d->st->name, k->name, (long long)s->lo[i], (long long)s->hi[i],
+                      (long long)have->lo, (long long)have->hi);
     }
 }
 
-/* Rows of a table of the database are known by their first keys that are unique, else by a row number. */
+/* Rows of a database's table are known by its first keys that are unique, or by a row number. */
 static void identity_from_catalog(Binder *b, Block *blk, const CatTable *cat)
 {
     int *id = ARENA_ARRAY(&b->c->arena, int, blk->n_cols + 1), n = 0;
@@ -565,7 +601,7 @@ static void identity_from_catalog(Binder *b, Block *blk, const CatTable *cat)
         blk->bag = true;
 }
 
-static void number_rows(Binder *b, Block *blk)
+static void add_row_numbers(Binder *b, Block *blk)
 {
     const int c = blk_add_col(b->p, blk, GEN_PREFIX "row", NULL, AGG_none);
 
@@ -607,10 +643,10 @@ static void columns_of_both(Binder *b, const Decl *d, Block *blk, const CatTable
         const CatCol *k = &cat->col[i];
         const int at = d ? decl_find(d, k->name) : -1;
         if (bind_bad_name(b, k->name) && at < 0)
-            diag_fail(b->c, ERR_bind_name, blk->name_at, "%s has a column %s; %s", blk->name, k->name,
-                      bind_bad_name(b, k->name));
-        add_base_col(b, blk, at < 0 ? k->name : d->col[at].name, at < 0 ? k->type : d->col[at].type, k->nullable,
-                     at < 0 ? (Span){ 0 } : d->col[at].at);
+            diag_fail(b->c, ERR_bind_name, blk->name_at, "%s has a column %s; %s", blk->name,
+                      k->name, bind_bad_name(b, k->name));
+        declare_col(b, blk, at < 0 ? k->name : d->col[at].name, at < 0 ? k->type : d->col[at].type,
+                    k->nullable, at < 0 ? (Span){ 0 } : d->col[at].at);
     }
 }
 
@@ -622,18 +658,21 @@ static void check_param(Binder *b, const Decl *d, const CatTable *cat)
     for (int i = 0; i < d->n_cols; i++)
         n_values += d->col[i].type == T_REAL;
     if (!n_values)
-        diag_fail(b->c, ERR_bind_param, d->st->name_at, "%s has no REAL column to train", d->st->name);
+        diag_fail(b->c, ERR_bind_param, d->st->name_at, "%s has no REAL column to train",
+                  d->st->name);
     for (int i = 0; cat && i < cat->n_cols; i++)
         if (decl_find(d, cat->col[i].name) < 0)
-            diag_fail(b->c, ERR_declare_column, d->st->name_at, "%s has a column %s in the database that is not declared",
-                      d->st->name, cat->col[i].name);
+            diag_fail(b->c, ERR_declare_column, d->st->name_at,
+                      "%s has a column %s in the database that is not declared", d->st->name,
+                      cat->col[i].name);
 }
 
 static void check_range(Binder *b, const Decl *d)
 {
     for (int i = 0; i < d->n_cols; i++)
         if (d->col[i].type == T_REAL)
-            diag_fail(b->c, ERR_declare_column, d->col[i].at, "%s is REAL; a @range table has keys only", d->col[i].name);
+            diag_fail(b->c, ERR_declare_column, d->col[i].at,
+                      "%s is REAL; a @range table has keys only", d->col[i].name);
 }
 
 Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *cat)
@@ -647,8 +686,9 @@ Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *ca
     for (int i = 0; cat && i < d->n_cols; i++)
         compare_column(b, d, &d->col[i], cat);
     if (cat && d->has_key && !cat->unique && !made)
-        diag_fail(b->c, ERR_declare_data, d->st->name_at, "%s is declared with a key, but the database repeats the row (%s)",
-                  d->st->name, cat->dup_a ? cat->dup_a : "");
+        diag_fail(b->c, ERR_declare_data, d->st->name_at,
+                  "%s is declared with a key, but the database repeats the row (%s)", d->st->name,
+                  cat->dup_a ? cat->dup_a : "");
     Block *blk = new_base(b, d->st->name, role, cat);
     blk->at = d->st->at;
     blk->name_at = d->st->name_at;
@@ -656,7 +696,8 @@ Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *ca
         columns_of_both(b, d, blk, cat);
     else
         for (int i = 0; i < d->n_cols; i++)
-            add_base_col(b, blk, d->col[i].name, d->col[i].type, !made && !d->col[i].not_null, d->col[i].at);
+            declare_col(b, blk, d->col[i].name, d->col[i].type, !made && !d->col[i].not_null,
+                        d->col[i].at);
     bind_checks(b, d, blk);
     find_hull(b, d, blk);
     if (made)
@@ -670,7 +711,7 @@ Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *ca
     else
         identity_as_declared(b, d, blk);
     if (blk->bag)
-        number_rows(b, blk);
+        add_row_numbers(b, blk);
     if (!blk->shape->n_checks && !made)
         blk->shape = NULL;
     return blk;
@@ -684,6 +725,6 @@ Block *declare_from_catalog(Binder *b, const CatTable *cat, const char *name, Sp
     columns_of_both(b, NULL, blk, cat);
     identity_from_catalog(b, blk, cat);
     if (blk->bag)
-        number_rows(b, blk);
+        add_row_numbers(b, blk);
     return blk;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * directive.c - what stands in comments behind `-- @`.  Read in the scan (words, shape of the arguments,
- * the statement they belong to), given their meaning when that statement is bound.  The list of words is
- * frozen; those without meaning yet say so. */
+ * directive.c - what stands in comments behind `-- @`. Read in the scan (words, shape of the
+ * arguments, the statement they belong to), given their meaning when that statement is bound. The
+ * list of words is frozen; those without meaning yet say so. */
 #include "front/bind.h"
 
 #include <math.h>
@@ -13,32 +13,43 @@
 typedef enum DirForm { FORM_bare, FORM_args, FORM_rest } DirForm;
 enum { ON_declare = 1, ON_query = 2 };
 
-static const struct DirInfo { const char *name; DirForm form; int on; bool later; const char *usage; } dir_info[] = {
-    [DIR_data]     = { "data", FORM_args, ON_declare, false, "@data(batch = KEY), @data(batch = rows)" },
-    [DIR_param]    = { "param", FORM_args, ON_declare | ON_query, false,
-                       "@param(init = uniform(-0.1, 0.1), in = (COLUMNS), decay = 0, freeze)" },
-    [DIR_range]    = { "range", FORM_bare, ON_declare, false, "@range" },
-    [DIR_set]      = { "set", FORM_rest, 0, false, "@set name = number" },
-    [DIR_loss]     = { "loss", FORM_bare, ON_query, false, "@loss" },
-    [DIR_metric]   = { "metric", FORM_bare, ON_query, false, "@metric" },
-    [DIR_once]     = { "once", FORM_bare, ON_query, false, "@once" },
-    [DIR_detach]   = { "detach", FORM_bare, ON_query, false, "@detach" },
-    [DIR_train]    = { "train", FORM_bare, ON_declare | ON_query, false, "@train" },
-    [DIR_eval]     = { "eval", FORM_bare, ON_declare | ON_query, false, "@eval" },
-    [DIR_minimize] = { "minimize", FORM_rest, 0, false, "@minimize LOSS over P1, P2 using adam(lr = 1e-3)" },
+static const struct DirInfo {
+    const char *name;
+    DirForm form;
+    int on;
+    bool later;
+    const char *usage;
+} dir_info[] = {
+    [DIR_data] = { "data", FORM_args, ON_declare, false,
+                   "@data(batch = KEY), @data(batch = rows)" },
+    [DIR_param] = { "param", FORM_args, ON_declare | ON_query, false,
+                    "@param(init = uniform(-0.1, 0.1), in = (COLUMNS), decay = 0, freeze)" },
+    [DIR_range] = { "range", FORM_bare, ON_declare, false, "@range" },
+    [DIR_set] = { "set", FORM_rest, 0, false, "@set name = number" },
+    [DIR_loss] = { "loss", FORM_bare, ON_query, false, "@loss" },
+    [DIR_metric] = { "metric", FORM_bare, ON_query, false, "@metric" },
+    [DIR_once] = { "once", FORM_bare, ON_query, false, "@once" },
+    [DIR_detach] = { "detach", FORM_bare, ON_query, false, "@detach" },
+    [DIR_train] = { "train", FORM_bare, ON_declare | ON_query, false, "@train" },
+    [DIR_eval] = { "eval", FORM_bare, ON_declare | ON_query, false, "@eval" },
+    [DIR_minimize] = { "minimize", FORM_rest, 0, false,
+                       "@minimize LOSS over P1, P2 using adam(lr = 1e-3)" },
     [DIR_maximize] = { "maximize", FORM_rest, 0, true, "" },
-    [DIR_noise]    = { "noise", FORM_rest, 0, true, "" },
-    [DIR_update]   = { "update", FORM_rest, 0, true, "" },
-    [DIR_for]      = { "for", FORM_rest, 0, true, "" },
-    [DIR_end]      = { "end", FORM_rest, 0, true, "" },
-    [DIR_include]  = { "include", FORM_rest, 0, true, "" },
+    [DIR_noise] = { "noise", FORM_rest, 0, true, "" },
+    [DIR_update] = { "update", FORM_rest, 0, true, "" },
+    [DIR_for] = { "for", FORM_rest, 0, true, "" },
+    [DIR_end] = { "end", FORM_rest, 0, true, "" },
+    [DIR_include] = { "include", FORM_rest, 0, true, "" },
 };
 
 /* Which names an initial value may have, and how many numbers. */
-static const struct InitInfo { const char *name; int least, most; } init_info[] = {
-    { "zeros", 0, 0 }, { "ones", 0, 0 }, { "const", 1, 1 }, { "uniform", 2, 2 }, { "normal", 2, 2 },
-    { "xavier_uniform", 0, 1 }, { "xavier_normal", 0, 1 }, { "kaiming_uniform", 0, 0 }, { "kaiming_normal", 0, 0 },
-    { "torch_default", 0, 0 },
+static const struct InitInfo { const char *name; int least, most;
+} init_info[] = {
+    { "zeros", 0, 0 },          { "ones", 0, 0 },
+    { "const", 1, 1 },          { "uniform", 2, 2 },
+    { "normal", 2, 2 },         { "xavier_uniform", 0, 1 },
+    { "xavier_normal", 0, 1 },  { "kaiming_uniform", 0, 0 },
+    { "kaiming_normal", 0, 0 }, { "torch_default", 0, 0 },
 };
 
 const char *dir_word(DirWord w)
@@ -61,7 +72,9 @@ typedef struct Reader { Compile *c; int file; const char *s; size_t end; Tok t; 
 
 static Reader reader(Compile *c, Span at)
 {
-    Reader r = { .c = c, .file = at.file, .s = c->file[at.file].text, .end = (size_t)(at.off + at.len) };
+    Reader r = {
+        .c = c, .file = at.file, .s = c->file[at.file].text, .end = (size_t)(at.off + at.len)
+    };
 
     r.t = lex_solid(r.s, r.end, (size_t)at.off);
     return r;
@@ -106,14 +119,15 @@ static Span skip_value(Reader *r)
     const size_t from = r->t.off;
     size_t to = from;
 
-    for (int depth = 0; r->t.kind != TOK_end && (depth || !(at_punct(r, ',') || at_punct(r, ')'))); advance(r)) {
+    for (int depth = 0; r->t.kind != TOK_end && (depth || !(at_punct(r, ',') || at_punct(r, ')')));
+         advance(r)) {
         depth += at_punct(r, '(') - at_punct(r, ')');
         to = r->t.off + r->t.len;
     }
     return (Span){ (int)from, (int)(to - from), r->file };
 }
 
-/* `( [name =] value, … )`; the reader stands on the opening parenthesis.  False: an error was recorded. */
+/* `( [name =] value, … )`, the reader being at the parenthesis.  False: an error was recorded. */
 static bool read_args(Reader *r, const char *of, const char *usage, DirArg **arg, int *n)
 {
     advance(r);
@@ -132,14 +146,16 @@ static bool read_args(Reader *r, const char *of, const char *usage, DirArg **arg
         a.at = skip_value(r);
         a.text = arena_strndup(&r->c->arena, r->s + a.at.off, (size_t)a.at.len);
         if (!a.at.len) {
-            diag_error(r->c, ERR_directive_syntax, here(r), "an argument of %s is missing here: %s", of, usage);
+            diag_error(r->c, ERR_directive_syntax, here(r), "an argument of %s is missing here: %s",
+                       of, usage);
             return false;
         }
         VEC_PUSH(&r->c->arena, *arg, *n, a);
         if (take_punct(r, ')'))
             return true;
         if (!take_punct(r, ',')) {
-            diag_error(r->c, ERR_directive_syntax, here(r), "the ) of %s is missing: %s", of, usage);
+            diag_error(r->c, ERR_directive_syntax, here(r), "the ) of %s is missing: %s", of,
+                       usage);
             return false;
         }
     }
@@ -161,15 +177,19 @@ static bool read_word(Reader *r, Directive *d)
         d->word = (DirWord)i;
         advance(r);
         if (dir_info[i].later)
-            diag_error(r->c, ERR_directive_not_yet, d->at, "@%s is reserved, but not supported yet", names[i]);
+            diag_error(r->c, ERR_directive_not_yet, d->at, "@%s is reserved, but not supported yet",
+                       names[i]);
         return !dir_info[i].later;
     }
     const char *near = nearest_name(word, names, COUNT_OF(names));
     if (near)
-        diag_error(r->c, ERR_directive_unknown, d->at, "unknown directive @%s; did you mean @%s?", word, near);
+        diag_error(r->c, ERR_directive_unknown, d->at, "unknown directive @%s; did you mean @%s?",
+                   word, near);
     else
-        diag_error(r->c, ERR_directive_unknown, d->at, "unknown directive @%s; they are @data, @param, @range, @set, @loss, "
-                   "@metric, @once, @detach, @train, @eval, @minimize", word);
+        diag_error(r->c, ERR_directive_unknown, d->at,
+                   "unknown directive @%s; they are @data, @param, @range, @set, @loss, "
+                   "@metric, @once, @detach, @train, @eval, @minimize",
+                   word);
     return false;
 }
 
@@ -185,12 +205,13 @@ static bool read_one(Reader *r, Directive *d)
         return true;
     }
     if (info->form == FORM_args && at_punct(r, '('))
-        if (!read_args(r, arena_printf(&r->c->arena, "@%s", info->name), info->usage, &d->arg, &d->n_args))
+        if (!read_args(r, arena_printf(&r->c->arena, "@%s", info->name), info->usage, &d->arg,
+                       &d->n_args))
             return false;
     if (r->t.kind == TOK_end || at_punct(r, '@'))
         return true;
-    diag_error(r->c, ERR_directive_syntax, here(r), "\"%.*s\" does not belong to @%s: %s", lex_shown(r->s, r->t),
-               r->s + r->t.off, info->name, info->usage);
+    diag_error(r->c, ERR_directive_syntax, here(r), "\"%.*s\" does not belong to @%s: %s",
+               lex_shown(r->s, r->t), r->s + r->t.off, info->name, info->usage);
     return false;
 }
 
@@ -226,15 +247,18 @@ static bool check_place(Compile *c, const Stmt *st, int i)
 
     for (int j = 0; j < i; j++)
         if (excludes(d->word, st->dir[j].word)) {
-            diag_error(c, ERR_directive_place, d->at, d->word == st->dir[j].word ? "@%s stands here twice"
-                       : "@%s and @%s exclude each other", dir_word(d->word), dir_word(st->dir[j].word));
+            diag_error(c, ERR_directive_place, d->at,
+                       d->word == st->dir[j].word ? "@%s stands here twice"
+                                                  : "@%s and @%s exclude each other",
+                       dir_word(d->word), dir_word(st->dir[j].word));
             return false;
         }
     if (st->kind == STMT_none || (dir_info[d->word].on & on))
         return true;
     diag_error(c, ERR_directive_place, d->at, "@%s stands before %s", dir_word(d->word),
                dir_info[d->word].on == ON_declare ? "CREATE TABLE name (columns)"
-               : dir_info[d->word].on == ON_query ? "CREATE TABLE or VIEW name AS SELECT" : "CREATE TABLE");
+               : dir_info[d->word].on == ON_query ? "CREATE TABLE or VIEW name AS SELECT"
+                                                  : "CREATE TABLE");
     return false;
 }
 
@@ -253,10 +277,14 @@ static void read_set(Scan *s, const Directive *d)
     const bool neg = take_punct(&r, '-');
     const Tok num = r.t;
     advance(&r);
-    if (!has_sign || num.kind != TOK_number || r.t.kind != TOK_end || !parse_real(r.s + num.off, num.len, &val) ||
-        !isfinite(val)) {
-        diag_error(c, ERR_directive_syntax, d->rest_at.len ? (Span){ (int)start.t.off, (int)(num.off + num.len - start.t.off),
-                   d->rest_at.file } : d->at, "@set names a number: @set hidden = 16");
+    if (!has_sign || num.kind != TOK_number || r.t.kind != TOK_end ||
+        !parse_real(r.s + num.off, num.len, &val) || !isfinite(val)) {
+        diag_error(c, ERR_directive_syntax,
+                   d->rest_at.len
+                       ? (Span){ (int)start.t.off, (int)(num.off + num.len - start.t.off),
+                                 d->rest_at.file }
+                       : d->at,
+                   "@set names a number: @set hidden = 16");
         return;
     }
     for (int i = 0; i < s->n_sets; i++)
@@ -267,7 +295,8 @@ static void read_set(Scan *s, const Directive *d)
     int n = s->n_sets, m = s->n_sets;
     VEC_PUSH(&c->arena, s->set_name, s->n_sets, name);
     VEC_PUSH(&c->arena, s->set_val, n, neg ? -val : val);
-    VEC_PUSH(&c->arena, s->set_real, m, memchr(r.s + num.off, '.', num.len) || memchr(r.s + num.off, 'e', num.len));
+    VEC_PUSH(&c->arena, s->set_real, m,
+             memchr(r.s + num.off, '.', num.len) || memchr(r.s + num.off, 'e', num.len));
 }
 
 void dir_check_places(Scan *s)
@@ -282,7 +311,8 @@ void dir_check_places(Scan *s)
         if (s->free_dir[i].word == DIR_set)
             read_set(s, &s->free_dir[i]);
         else if (n_minimize++)
-            diag_error(s->c, ERR_directive_not_yet, s->free_dir[i].at, "a second @minimize is not supported yet");
+            diag_error(s->c, ERR_directive_not_yet, s->free_dir[i].at,
+                       "a second @minimize is not supported yet");
     }
 }
 
@@ -301,8 +331,10 @@ static double read_number(Binder *b, Reader *r, const char *of)
     if (r->t.kind == TOK_var) {
         const char *name = arena_strndup(&b->c->arena, r->s + r->t.off + 1, r->t.len - 1);
         if (!bind_number(b, name, &v, &real))
-            diag_fail(b->c, ERR_bind_var, here(r), ":%s has no number; say -- @set %s = … or --set %s=…", name, name, name);
-    } else if (r->t.kind != TOK_number || !parse_real(r->s + r->t.off, r->t.len, &v) || !isfinite(v))
+            diag_fail(b->c, ERR_bind_var, here(r),
+                      ":%s has no number; say -- @set %s = … or --set %s=…", name, name, name);
+    } else if (r->t.kind != TOK_number || !parse_real(r->s + r->t.off, r->t.len, &v) ||
+               !isfinite(v))
         diag_fail(b->c, ERR_directive_argument, at, "%s takes numbers here", of);
     advance(r);
     return neg ? -v : v;
@@ -311,8 +343,8 @@ static double read_number(Binder *b, Reader *r, const char *of)
 static void expect_end(Binder *b, const Reader *r, const char *usage)
 {
     if (r->t.kind != TOK_end)
-        diag_fail(b->c, ERR_directive_argument, here(r), "\"%.*s\" does not belong here: %s", lex_shown(r->s, r->t),
-                  r->s + r->t.off, usage);
+        diag_fail(b->c, ERR_directive_argument, here(r), "\"%.*s\" does not belong here: %s",
+                  lex_shown(r->s, r->t), r->s + r->t.off, usage);
 }
 
 /* A key column of a block, by name. */
@@ -323,15 +355,16 @@ static const char *key_column(Binder *b, const Block *blk, const Reader *r)
 
     for (int i = 0; word && i < blk->n_cols; i++)
         if (!blk->col[i].hidden && blk->col[i].type != T_REAL &&
-            (r->t.kind == TOK_quoted ? !strcmp(blk->col[i].name, word) : ascii_ieq(blk->col[i].name, word)))
+            (r->t.kind == TOK_quoted ? !strcmp(blk->col[i].name, word)
+                                     : ascii_ieq(blk->col[i].name, word)))
             return blk->col[i].name;
     for (int i = 0; i < blk->n_cols; i++)
         if (!blk->col[i].hidden && blk->col[i].type != T_REAL)
             buf_printf(&has, "%s%s", has.n ? ", " : "", blk->col[i].name);
     const char *list = arena_strdup(&b->c->arena, has.n ? has.s : "none");
     buf_free(&has);
-    diag_fail(b->c, ERR_directive_argument, here(r), "no key column %.*s in %s; its keys are %s", lex_shown(r->s, r->t),
-              r->s + r->t.off, blk->name, list);
+    diag_fail(b->c, ERR_directive_argument, here(r), "no key column %.*s in %s; its keys are %s",
+              lex_shown(r->s, r->t), r->s + r->t.off, blk->name, list);
 }
 
 static bool arg_is(const DirArg *a, const char *name)
@@ -340,7 +373,8 @@ static bool arg_is(const DirArg *a, const char *name)
 }
 
 /* An argument whose name is none of `names`, which is NULL-terminated. */
-NORETURN static void unknown_arg(Binder *b, const Directive *d, const DirArg *a, const char *const *names)
+NORETURN static void unknown_arg(Binder *b, const Directive *d, const DirArg *a,
+                                 const char *const *names)
 {
     const char *said = a->name ? a->name : a->text;
     int n = 0;
@@ -348,10 +382,10 @@ NORETURN static void unknown_arg(Binder *b, const Directive *d, const DirArg *a,
     while (names[n]) n++;
     const char *near = nearest_name(said, names, n);
     if (near)
-        diag_fail(b->c, ERR_directive_argument, a->at, "@%s has no argument %.40s; did you mean %s?", dir_word(d->word), said,
-                  near);
-    diag_fail(b->c, ERR_directive_argument, a->at, "@%s has no argument %.40s: %s", dir_word(d->word), said,
-              dir_info[d->word].usage);
+        diag_fail(b->c, ERR_directive_argument, a->at,
+                  "@%s has no argument %.40s; did you mean %s?", dir_word(d->word), said, near);
+    diag_fail(b->c, ERR_directive_argument, a->at, "@%s has no argument %.40s: %s",
+              dir_word(d->word), said, dir_info[d->word].usage);
 }
 
 static void no_twice(Binder *b, const Directive *d, int i)
@@ -360,7 +394,8 @@ static void no_twice(Binder *b, const Directive *d, int i)
 
     for (int j = 0; j < i && a->name; j++)
         if (arg_is(&d->arg[j], a->name))
-            diag_fail(b->c, ERR_directive_argument, a->at, "@%s has %s twice", dir_word(d->word), a->name);
+            diag_fail(b->c, ERR_directive_argument, a->at, "@%s has %s twice", dir_word(d->word),
+                      a->name);
 }
 
 /* ---- @data ---- */
@@ -378,8 +413,9 @@ static void add_batch_key(Binder *b, Block *blk, const DirArg *a)
             if (!strcmp(blk->batch_key[i], key))
                 diag_fail(b->c, ERR_directive_argument, at, "batch key %s stands here twice", key);
         if (blk->n_batch == MAX_BATCH_KEYS || blk->batch_rows)
-            diag_fail(b->c, ERR_directive_argument, at, blk->batch_rows ? "batch = rows stands alone"
-                      : "more than %d batch keys", MAX_BATCH_KEYS);
+            diag_fail(b->c, ERR_directive_argument, at,
+                      blk->batch_rows ? "batch = rows stands alone" : "more than %d batch keys",
+                      MAX_BATCH_KEYS);
         VEC_PUSH(&b->c->arena, blk->batch_key, blk->n_batch, key);
     }
     advance(&r);
@@ -401,9 +437,10 @@ void dir_data(Binder *b, const Directive *d, Block *blk)
 
 /* ---- @param ---- */
 
-static const struct InitInfo *find_init(Binder *b, const Reader *r)
+static const struct InitInfo *init_named(Binder *b, const Reader *r)
 {
-    const char *names[COUNT_OF(init_info)], *word = at_name(r) ? lex_name(&b->c->arena, r->s, r->t) : "";
+    const char *names[COUNT_OF(init_info)],
+        *word = at_name(r) ? lex_name(&b->c->arena, r->s, r->t) : "";
 
     for (size_t i = 0; i < COUNT_OF(init_info); i++) {
         names[i] = init_info[i].name;
@@ -412,16 +449,20 @@ static const struct InitInfo *find_init(Binder *b, const Reader *r)
     }
     const char *near = nearest_name(word, names, COUNT_OF(names));
     if (near)
-        diag_fail(b->c, ERR_directive_argument, here(r), "no initial value %s; did you mean %s?", word, near);
-    diag_fail(b->c, ERR_directive_argument, here(r), "no such initial value; they are a number, zeros, ones, const(x), "
-              "uniform(a, b), normal(mean, sd), xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal, torch_default");
+        diag_fail(b->c, ERR_directive_argument, here(r), "no initial value %s; did you mean %s?",
+                  word, near);
+    diag_fail(b->c, ERR_directive_argument, here(r),
+              "no such initial value; they are a number, zeros, ones, const(x), "
+              "uniform(a, b), normal(mean, sd), xavier_uniform, xavier_normal, kaiming_uniform, "
+              "kaiming_normal, torch_default");
 }
 
 static void check_init(Binder *b, const struct InitInfo *info, const Init *init)
 {
     if (init->n_args < info->least || init->n_args > info->most)
-        diag_fail(b->c, ERR_directive_argument, init->at, info->most ? "%s takes %d number%s, not %d"
-                  : "%s takes no numbers", info->name, info->most, info->most == 1 ? "" : "s", init->n_args);
+        diag_fail(b->c, ERR_directive_argument, init->at,
+                  info->most ? "%s takes %d number%s, not %d" : "%s takes no numbers", info->name,
+                  info->most, info->most == 1 ? "" : "s", init->n_args);
     if (!strcmp(info->name, "uniform") && init->arg[0] > init->arg[1])
         diag_fail(b->c, ERR_directive_argument, init->at, "uniform(a, b) needs a <= b");
     if (!strcmp(info->name, "normal") && init->arg[1] < 0)
@@ -437,10 +478,11 @@ static void read_init_arg(Binder *b, const DirArg *a, const struct InitInfo *inf
         init->of = lex_name(&b->c->arena, r.s, r.t);
         advance(&r);
     } else if (a->name) {
-        diag_fail(b->c, ERR_directive_argument, a->at, "%s has no argument %s%s", info->name, a->name,
-                  !strcmp(info->name, "torch_default") ? "; it has of = TABLE" : "");
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s has no argument %s%s", info->name,
+                  a->name, !strcmp(info->name, "torch_default") ? "; it has of = TABLE" : "");
     } else if (init->n_args == (int)COUNT_OF(init->arg)) {
-        diag_fail(b->c, ERR_directive_argument, a->at, "%s takes %d numbers at most", info->name, info->most);
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s takes %d numbers at most", info->name,
+                  info->most);
     } else {
         init->arg[init->n_args++] = read_number(b, &r, info->name);
     }
@@ -461,7 +503,7 @@ static void read_init(Binder *b, const DirArg *a, Init *init)
         expect_end(b, &r, dir_info[DIR_param].usage);
         return;
     }
-    const struct InitInfo *info = find_init(b, &r);
+    const struct InitInfo *info = init_named(b, &r);
     init->name = info->name;
     advance(&r);
     if (at_punct(&r, '(') && !read_args(&r, info->name, dir_info[DIR_param].usage, &arg, &n))
@@ -534,7 +576,8 @@ void dir_param(Binder *b, const Directive *d, Block *blk)
 static Block *objective_table(Binder *b, Reader *r)
 {
     if (!at_name(r))
-        diag_fail(b->c, ERR_directive_syntax, here(r), "a table is named here: %s", dir_info[DIR_minimize].usage);
+        diag_fail(b->c, ERR_directive_syntax, here(r), "a table is named here: %s",
+                  dir_info[DIR_minimize].usage);
     Block *t = bind_table(b, NULL, lex_name(&b->c->arena, r->s, r->t), here(r));
     advance(r);
     return t;
@@ -551,7 +594,8 @@ static void read_opt_arg(Binder *b, const DirArg *a, Objective *o)
         return;
     }
     if (!a->name && !at_name(&r))
-        diag_fail(b->c, ERR_directive_argument, a->at, "arguments of an optimizer have names: adam(lr = 1e-3)");
+        diag_fail(b->c, ERR_directive_argument, a->at,
+                  "arguments of an optimizer have names: adam(lr = 1e-3)");
     if (!a->name || lex_is(r.s, r.t, "true"))
         advance(&r);
     else if (lex_is(r.s, r.t, "false")) {
@@ -569,7 +613,8 @@ static void read_optimizer(Binder *b, Reader *r, Objective *o)
     int n = 0;
 
     if (!at_name(r))
-        diag_fail(b->c, ERR_directive_syntax, here(r), "an optimizer is named here: %s", dir_info[DIR_minimize].usage);
+        diag_fail(b->c, ERR_directive_syntax, here(r), "an optimizer is named here: %s",
+                  dir_info[DIR_minimize].usage);
     o->optimizer = lex_name(&b->c->arena, r->s, r->t);
     advance(r);
     if (at_punct(r, '(') && !read_args(r, o->optimizer, dir_info[DIR_minimize].usage, &arg, &n))
@@ -577,7 +622,8 @@ static void read_optimizer(Binder *b, Reader *r, Objective *o)
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < i && arg[i].name; j++)
             if (arg_is(&arg[j], arg[i].name))
-                diag_fail(b->c, ERR_directive_argument, arg[i].at, "%s has %s twice", o->optimizer, arg[i].name);
+                diag_fail(b->c, ERR_directive_argument, arg[i].at, "%s has %s twice", o->optimizer,
+                          arg[i].name);
         read_opt_arg(b, &arg[i], o);
     }
 }
@@ -591,7 +637,8 @@ static void read_over(Binder *b, Reader *r, Objective *o)
             if (o->over[i] == t)
                 diag_fail(b->c, ERR_directive_argument, at, "%s stands in over twice", t->name);
         if (t->kind != BLK_base || t->role == BASE_range)
-            diag_fail(b->c, ERR_directive_argument, at, "%s is computed; over names parameters or data tables", t->name);
+            diag_fail(b->c, ERR_directive_argument, at,
+                      "%s is computed; over names parameters or data tables", t->name);
         VEC_PUSH(&b->c->arena, o->over, o->n_over, t);
     } while (take_punct(r, ','));
 }
@@ -602,7 +649,8 @@ void dir_objective(Binder *b, const Directive *d)
     Objective o = { .at = d->at };
 
     if (r.t.kind == TOK_end)
-        diag_fail(b->c, ERR_directive_syntax, d->at, "@minimize what? %s", dir_info[DIR_minimize].usage);
+        diag_fail(b->c, ERR_directive_syntax, d->at, "@minimize what? %s",
+                  dir_info[DIR_minimize].usage);
     o.loss = objective_table(b, &r);
     const bool named = lex_is(r.s, r.t, "over");
     if (named) {

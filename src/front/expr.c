@@ -399,6 +399,18 @@ static Expr *a_expr(Ctx *x, const PgQuery__AExpr *n)
     diag_fail(q->b->c, ERR_expr_unsupported, at, "this form of comparison is not in the language; use = < > BETWEEN IN");
 }
 
+/* AND or OR of several; nested ones of the same kind are flattened, as the printed form reads back. */
+Expr *expr_junction(Query *q, Op op, Expr *const *arg, int n)
+{
+    Expr **flat = NULL;
+    int m = 0;
+
+    for (int k = 0; k < n; k++)
+        for (int j = 0; j < (arg[k]->op == op ? arg[k]->n_args : 1); j++)
+            VEC_PUSH(q->a, flat, m, arg[k]->op == op ? arg[k]->arg[j] : arg[k]);
+    return ex_exprs(q->a, op, flat, m);
+}
+
 static Expr *bool_expr(Ctx *x, const PgQuery__BoolExpr *n)
 {
     Query *q = x->q;
@@ -411,7 +423,9 @@ static Expr *bool_expr(Ctx *x, const PgQuery__BoolExpr *n)
     for (size_t k = 0; k < n->n_args; k++)
         arg[k] = condition(q, expr_bind(x, n->args[k]), is_not ? "NOT" : is_and ? "AND" : "OR");
     const Span at = span_join(is_not ? bind_span(q->b, n->location, 0) : arg[0]->at, arg[n->n_args - 1]->at);
-    return expr_at(ex_exprs(q->a, is_not ? OP_not : is_and ? OP_and : OP_or, arg, (int)n->n_args), at);
+    if (is_not)
+        return expr_at(ex1(q->a, OP_not, arg[0]), at);
+    return expr_at(expr_junction(q, is_and ? OP_and : OP_or, arg, (int)n->n_args), at);
 }
 
 /* ---- CASE, COALESCE, CAST, tests ---- */

@@ -251,6 +251,9 @@ static Expr *sink_agg(Sink *s, Agg fn, Expr *arg)
         WinUse w = *s->over;
         w.fn = fn;
         w.arg = arg;
+        w.part = ARENA_ARRAY(q->a, Expr *, w.n_part + 1);       /* each window is rewritten by itself */
+        if (w.n_part)
+            memcpy(w.part, s->over->part, (size_t)w.n_part * sizeof *w.part);
         VEC_PUSH(q->a, q->win, q->n_wins, w);
         return expr_placeholder(q, SRC_WIN, q->n_wins - 1, t, fn != AGG_count, s->at);
     }

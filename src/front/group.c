@@ -38,7 +38,7 @@ static Expr *key_of_alias(Query *q, const Ident *name)
     Expr *e = bind_out(q, o, "GROUP BY", name->at);
     const VisCol *c = input_column(q, name);
     if (c && !ex_equal(c->e, e))
-        VEC_PUSH(q->a, q->shadow, q->n_shadows, ((Shadow){ name->text, e->at }));
+        VEC_PUSH(q->a, q->shadow, q->n_shadows, ((Shadow){ name->text, e->at, name->at }));
     return e;
 }
 
@@ -70,7 +70,7 @@ static Expr *bind_key(Query *q, const Node *n)
     return expr_bind(&x, n);
 }
 
-static void note_aliases(Query *q, Span at)
+static void note_aliases(Query *q)
 {
     const char *names = "", *texts = "";
 
@@ -81,7 +81,7 @@ static void note_aliases(Query *q, Span at)
         names = arena_printf(q->a, "%s%s%s", names, k ? ", " : "", w->name);
         texts = arena_printf(q->a, "%s%s%s AS %s", texts, k ? ", " : "", src_text(q, w->at), w->name);
     }
-    diag_note(q->b->c, ERR_note_group_alias, at, "GROUP BY %s means %s of the select list, not the input column%s", names,
+    diag_note(q->b->c, ERR_note_group_alias, q->shadow[0].name_at, "GROUP BY %s means %s of the select list, not the input column%s", names,
               texts, q->n_shadows == 1 ? "" : "s");
 }
 
@@ -101,8 +101,33 @@ void group_keys(Query *q)
             VEC_PUSH(q->a, q->key, q->n_keys, e);
         q->grouped = true;
     }
-    if (s->n_group_clause)
-        note_aliases(q, node_span(q, s->group_clause[0]));
+    note_aliases(q);
+}
+
+static bool counts_rows(const Query *q)
+{
+    const Expr *h = q->having;
+
+    return h && h->op == OP_gt && h->arg[0]->op == OP_col && h->arg[0]->src == SRC_AGG && !q->agg[h->arg[0]->col].arg &&
+           h->arg[1]->op == OP_lit_int && h->arg[1]->i == 0;
+}
+
+/* A dump leaves constant keys out of GROUP BY; where no other key is left it says HAVING COUNT(*) > 0. */
+void group_constants(Query *q)
+{
+    if (q->having && !(q->n_keys == 0 && counts_rows(q)))
+        return;
+    for (int k = 0; k < q->n_outs; k++) {
+        Expr *e = q->out[k].e;
+        if (!expr_reads(e, SRC_AGG) && !expr_reads_rows(e) && !expr_reads(e, SRC_WIN) && (q->n_keys || q->having)) {
+            bool twice = false;
+            for (int j = 0; j < q->n_keys; j++)
+                twice |= ex_equal(q->key[j], e);
+            if (!twice)
+                VEC_PUSH(q->a, q->key, q->n_keys, e);
+        }
+    }
+    q->having = NULL;
 }
 
 int group_add_agg(Query *q, Agg fn, Expr *arg, bool distinct)
@@ -345,7 +370,8 @@ static Block *direct_reduction(Query *q, const char *name)
     r->n_keys = q->n_keys;
     for (; o < q->n_outs && q->out[o].e->src != SRC_AGG; o++) {
         seen[key_index(q, q->out[o].e)] = true;
-        r->col[blk_add_col(q->b->p, r, q->out[o].name, renumbered(q, q->out[o].e), AGG_none)].at = q->out[o].at;
+        const int c = blk_add_col(q->b->p, r, q->out[o].name, renumbered(q, q->out[o].e), AGG_none);
+        r->col[c].at = q->out[o].at;
     }
     for (int k = 0; k < q->n_keys; k++)
         if (!seen[k])

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lex.c - tokens of SQL source text, as far as the front needs them before and beside the parser: to
- * find statement ends and directives, to underline a word, and to read a name as the user spells it
- * (libpg_query folds it).  Every token has at least one byte, so that scanning always advances. */
+ * lex.c - tokens of SQL source text, as far as the front needs them before and beside the parser:
+ * to find statement ends and directives, to underline a word, and to read a name as the user
+ * spells it (libpg_query folds it). Every token has at least one byte, so that scanning always
+ * advances. */
 #include "front/bind.h"
 
 #include <string.h>
@@ -81,7 +82,8 @@ Tok lex(const char *s, size_t n, size_t i)
         return lex_comment(s, n, i);
     if (s[i] == '\'' || s[i] == '"') {
         j = end_of_quote(s, n, i);
-        return j ? (Tok){ s[i] == '"' ? TOK_quoted : TOK_string, i, j - i } : (Tok){ TOK_open, i, n - i };
+        return j ? (Tok){ s[i] == '"' ? TOK_quoted : TOK_string, i, j - i }
+                 : (Tok){ TOK_open, i, n - i };
     }
     if (starts_name(s[i]))
         return (Tok){ TOK_word, i, end_of_name(s, n, i) - i };

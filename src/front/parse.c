@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * parse.c - statements through libpg_query.  Its parser and the protobuf code recurse once per level of
- * the text, so they run on a thread with a large stack, and a statement has a bounded number of tokens
- * (scan.c); trees nested too deeply for the rest of the compiler are refused there.  Also: syntax errors
- * in the model's terms, and the list of tables each statement reads. */
+ * parse.c - statements through libpg_query. Its parser and the protobuf code recurse once per
+ * level of the text, so they run on a thread with a large stack, and a statement has a bounded
+ * number of tokens (scan.c); trees nested too deeply for the rest of the compiler are refused
+ * there. Also: syntax errors in the model's terms, and the list of tables each statement reads. */
 #include "front/bind.h"
 #include "front/pg.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STACK_BYTES  ((size_t)512 << 20)    /* reserved, not used: 50,000 levels of the parser fit four times */
+#define STACK_BYTES  ((size_t)128 << 20)    /* reserved, not used: some ten times what is needed */
 #define MAX_DEPTH    500                    /* levels of expressions and subqueries */
 
 typedef struct Parsed {
@@ -27,7 +27,8 @@ typedef struct ParseJob { Scan *s; Parsed *out; } ParseJob;
 
 typedef void ChildFn(void *arg, const ProtobufCMessage *child, const ProtobufCFieldDescriptor *f);
 
-static void each_of_field(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, ChildFn *fn, void *arg)
+static void each_of_field(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, ChildFn *fn,
+                          void *arg)
 {
     const char *base = (const char *)m;
 
@@ -40,7 +41,8 @@ static void each_of_field(const ProtobufCMessage *m, const ProtobufCFieldDescrip
             fn(arg, v[i], f);
         return;
     }
-    if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && *(const uint32_t *)(const void *)(base + f->quantifier_offset) != f->id)
+    if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+        *(const uint32_t *)(const void *)(base + f->quantifier_offset) != f->id)
         return;
     const ProtobufCMessage *child = *(ProtobufCMessage *const *)(const void *)(base + f->offset);
     if (child)
@@ -51,7 +53,8 @@ static void each_child(const ProtobufCMessage *m, ChildFn *fn, void *arg)
 {
     if (m->descriptor == &pg_query__node__descriptor) {     /* a union: one of some 250 fields */
         const unsigned set = ((const PgQuery__Node *)(const void *)m)->node_case;
-        const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(m->descriptor, set);
+        const ProtobufCFieldDescriptor *f =
+            protobuf_c_message_descriptor_get_field(m->descriptor, set);
         if (f)
             each_of_field(m, f, fn, arg);
         return;
@@ -62,7 +65,8 @@ static void each_child(const ProtobufCMessage *m, ChildFn *fn, void *arg)
 
 static int location_of(const ProtobufCMessage *m)
 {
-    const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(m->descriptor, "location");
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field_by_name(m->descriptor, "location");
 
     return f && f->type == PROTOBUF_C_TYPE_INT32
         ? *(const int32_t *)(const void *)((const char *)m + f->offset) : -1;
@@ -73,7 +77,8 @@ typedef struct DepthWalk { int depth, at; bool deep; } DepthWalk;
 static void walk_depth(void *arg, const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
     DepthWalk *w = arg;
-    const bool level = m->descriptor == &pg_query__node__descriptor || m->descriptor == &pg_query__select_stmt__descriptor;
+    const bool level = m->descriptor == &pg_query__node__descriptor ||
+                       m->descriptor == &pg_query__select_stmt__descriptor;
 
     (void)f;
     if (w->deep)
@@ -99,7 +104,8 @@ static void parse_one(const Stmt *s, Parsed *p, Arena *a)
         p->message = arena_strdup(a, r.error->message);
         p->cursor = r.error->cursorpos;
     } else {
-        p->tree = pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+        p->tree = pg_query__parse_result__unpack(NULL, r.parse_tree.len,
+                                                 (const uint8_t *)r.parse_tree.data);
     }
     pg_query_free_protobuf_parse_result(r);
     if (!p->tree)
@@ -108,7 +114,8 @@ static void parse_one(const Stmt *s, Parsed *p, Arena *a)
     if (w.deep) {
         p->deep = true;
         p->deep_at = w.at;
-        pg_query__parse_result__free_unpacked(p->tree, NULL);    /* recursive: must happen on this stack */
+        pg_query__parse_result__free_unpacked(p->tree,
+                                              NULL); /* recursive: must happen on this stack */
         p->tree = NULL;
     }
 }
@@ -130,10 +137,12 @@ static void run_on_large_stack(ParseJob *job)
 
     if (pthread_attr_init(&attr))
         diag_fail_env(job->s->c, ERR_mem_exhausted, "no thread for the parser");
-    const bool ok = !pthread_attr_setstacksize(&attr, STACK_BYTES) && !pthread_create(&thread, &attr, parse_thread, job);
+    const bool ok = !pthread_attr_setstacksize(&attr, STACK_BYTES) &&
+                    !pthread_create(&thread, &attr, parse_thread, job);
     pthread_attr_destroy(&attr);
     if (!ok)
-        diag_fail_env(job->s->c, ERR_mem_exhausted, "no thread with a stack of %zu MB for the parser", STACK_BYTES >> 20);
+        diag_fail_env(job->s->c, ERR_mem_exhausted,
+                      "no thread with a stack of %zu MB for the parser", STACK_BYTES >> 20);
     pthread_join(thread, NULL);
 }
 
@@ -167,20 +176,25 @@ static void keep_trees(Scan *s)
 /* ---- syntax errors ---- */
 
 static const char *const clause_words[] = {
-    "SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "JOIN", "LEFT", "INNER", "OUTER", "CROSS", "NATURAL", "USING",
-    "UNION", "CREATE", "TABLE", "VIEW", "BETWEEN", "CASE", "WHEN", "THEN", "ELSE", "END", "DISTINCT", "LIMIT", "CHECK",
-    "PRIMARY", "UNIQUE", "INTEGER", "BIGINT", "REAL", "TEXT", "VALUES", "INSERT", "INTO", "TEMP", "WITH", "PARTITION",
-    "OVER", "AND", "NOT", "NULL", "EXISTS", "CAST", "COALESCE"
+    "SELECT", "FROM",      "WHERE",   "GROUP", "ORDER", "HAVING",   "JOIN",   "LEFT",  "INNER",
+    "OUTER",  "CROSS",     "NATURAL", "USING", "UNION", "CREATE",   "TABLE",  "VIEW",  "BETWEEN",
+    "CASE",   "WHEN",      "THEN",    "ELSE",  "END",   "DISTINCT", "LIMIT",  "CHECK", "PRIMARY",
+    "UNIQUE", "INTEGER",   "BIGINT",  "REAL",  "TEXT",  "VALUES",   "INSERT", "INTO",  "TEMP",
+    "WITH",   "PARTITION", "OVER",    "AND",   "NOT",   "NULL",     "EXISTS", "CAST",  "COALESCE"
 };
 
 /* Words that PostgreSQL's grammar keeps for itself; as names they need double quotes. */
 static const char *const reserved_words[] = {
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case", "cast", "check", "collate",
-    "column", "constraint", "create", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "fetch",
-    "for", "foreign", "from", "grant", "group", "having", "in", "initially", "intersect", "into", "lateral", "leading",
-    "limit", "localtime", "not", "null", "offset", "on", "only", "or", "order", "placing", "primary", "references",
-    "returning", "select", "some", "symmetric", "table", "then", "to", "trailing", "true", "union", "unique", "user", "using",
-    "variadic", "when", "where", "window", "with", "false"
+    "all",        "analyse",    "analyze", "and",     "any",        "array",     "as",
+    "asc",        "asymmetric", "both",    "case",    "cast",       "check",     "collate",
+    "column",     "constraint", "create",  "default", "deferrable", "desc",      "distinct",
+    "do",         "else",       "end",     "except",  "fetch",      "for",       "foreign",
+    "from",       "grant",      "group",   "having",  "in",         "initially", "intersect",
+    "into",       "lateral",    "leading", "limit",   "localtime",  "not",       "null",
+    "offset",     "on",         "only",    "or",      "order",      "placing",   "primary",
+    "references", "returning",  "select",  "some",    "symmetric",  "table",     "then",
+    "to",         "trailing",   "true",    "union",   "unique",     "user",      "using",
+    "variadic",   "when",       "where",   "window",  "with",       "false"
 };
 
 static bool is_one_of(const char *s, Tok t, const char *const *words, size_t n)
@@ -221,7 +235,8 @@ static Context find_context(const Scan *sc, const Stmt *st, size_t off)
     const size_t end = (size_t)(st->at.off + st->at.len);
     Context k = { .s = sc->c->file[sc->file].text };
 
-    for (Tok t = lex_solid(k.s, end, st->at.off < 0 ? 0 : (size_t)st->at.off);; t = lex_solid(k.s, end, t.off + t.len)) {
+    for (Tok t = lex_solid(k.s, end, st->at.off < 0 ? 0 : (size_t)st->at.off);;
+         t = lex_solid(k.s, end, t.off + t.len)) {
         k.before[2] = k.before[1];
         k.before[1] = k.before[0];
         k.before[0] = k.now;
@@ -244,8 +259,10 @@ static bool stands_punct(const Context *k, Tok t, const char *set)
 /* `CREATE TABLE t (a, …)`: SQLite's columns without a type. */
 static bool lacks_type(const Context *k)
 {
-    static const char *const after[] = { "check", "primary", "unique", "not", "default", "references" };
-    const bool ends = stands_punct(k, k->now, ",)") || is_one_of(k->s, k->now, after, COUNT_OF(after));
+    static const char *const after[] = { "check", "primary", "unique",
+                                         "not",   "default", "references" };
+    const bool ends =
+        stands_punct(k, k->now, ",)") || is_one_of(k->s, k->now, after, COUNT_OF(after));
 
     return k->in_decl && k->depth == 1 && ends && stands_punct(k, k->before[1], "(,") &&
            (k->before[0].kind == TOK_word || k->before[0].kind == TOK_quoted);
@@ -271,20 +288,27 @@ static void report_near(const Scan *sc, const Context *k, Span at)
         meant = wrong.len ? meant_word(k->s, wrong) : NULL;
     }
     if (lacks_type(k))
-        diag_error(c, ERR_scan_syntax, (Span){ (int)k->before[0].off, (int)k->before[0].len, sc->file },
-                   "column %.*s has no type; write INTEGER, REAL or TEXT after it", SHOWN(k, k->before[0]));
+        diag_error(c, ERR_scan_syntax,
+                   (Span){ (int)k->before[0].off, (int)k->before[0].len, sc->file },
+                   "column %.*s has no type; write INTEGER, REAL or TEXT after it",
+                   SHOWN(k, k->before[0]));
     else if (is_one_of(k->s, k->now, reserved_words, COUNT_OF(reserved_words)) && stands_as_name(k))
-        diag_error(c, ERR_scan_syntax, at, "%.*s is a word of SQL; as a name it needs double quotes: \"%.*s\"",
+        diag_error(c, ERR_scan_syntax, at,
+                   "%.*s is a word of SQL; as a name it needs double quotes: \"%.*s\"",
                    SHOWN(k, k->now), SHOWN(k, k->now));
     else if (lex_is(k->s, k->now, "create"))
-        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; a ; is missing before it", SHOWN(k, k->now));
+        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; a ; is missing before it",
+                   SHOWN(k, k->now));
     else if (k->depth > 0 && is_one_of(k->s, k->now, clauses, COUNT_OF(clauses)))
-        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; is a ) missing before it?", SHOWN(k, k->now));
+        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; is a ) missing before it?",
+                   SHOWN(k, k->now));
     else if (meant && wrong.off == k->now.off)
-        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; did you mean %s?", SHOWN(k, k->now), meant);
+        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; did you mean %s?",
+                   SHOWN(k, k->now), meant);
     else if (meant)
-        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; did you mean %s in place of %.*s?",
-                   SHOWN(k, k->now), meant, SHOWN(k, wrong));
+        diag_error(c, ERR_scan_syntax, at,
+                   "syntax error at \"%.*s\"; did you mean %s in place of %.*s?", SHOWN(k, k->now),
+                   meant, SHOWN(k, wrong));
     else
         diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"", SHOWN(k, k->now));
 }
@@ -304,19 +328,21 @@ static void report_syntax(Scan *sc, const Stmt *st, const Parsed *p)
     const int64_t where = st->at.off + (int64_t)byte_of_char(st->text, p->cursor);
     const size_t off = where < 0 ? 0 : (size_t)where;
     const Context k = find_context(sc, st, off);
-    const char *near = strstr(p->message, " at or near "), *id = sc->expr ? ERR_bind_text : ERR_scan_syntax;
+    const char *near = strstr(p->message, " at or near "),
+               *id = sc->expr ? ERR_bind_text : ERR_scan_syntax;
     const Tok t = k.now.kind == TOK_end ? k.before[0] : k.now;
     const Span at = { (int)t.off, (int)t.len, sc->file };
 
     if (strstr(p->message, "memory exhausted"))
         diag_error(sc->c, ERR_scan_limit, at, "nested too deeply");
     else if (strstr(p->message, "at end of input"))
-        diag_error(sc->c, id, at, "the %s ends here, unfinished%s", sc->expr ? "expression" : "statement",
-                   k.depth > 0 ? "; a ) is missing" : "");
+        diag_error(sc->c, id, at, "the %s ends here, unfinished%s",
+                   sc->expr ? "expression" : "statement", k.depth > 0 ? "; a ) is missing" : "");
     else if (!strncmp(p->message, "syntax error", 12) && !sc->expr)
         report_near(sc, &k, at);
     else if (near)
-        diag_error(sc->c, id, at, "%.*s at \"%.*s\"", (int)(near - p->message), p->message, SHOWN(&k, t));
+        diag_error(sc->c, id, at, "%.*s at \"%.*s\"", (int)(near - p->message), p->message,
+                   SHOWN(&k, t));
     else
         diag_error(sc->c, id, at, "%s", p->message);
 }
@@ -326,9 +352,11 @@ static void report_syntax(Scan *sc, const Stmt *st, const Parsed *p)
 static StmtKind kind_of(const PgQuery__Node *n)
 {
     return n->node_case == PG_QUERY__NODE__NODE_CREATE_STMT ? STMT_declare
-         : n->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT || n->node_case == PG_QUERY__NODE__NODE_VIEW_STMT
+           : n->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT ||
+                   n->node_case == PG_QUERY__NODE__NODE_VIEW_STMT
                ? STMT_query
-         : n->node_case == PG_QUERY__NODE__NODE_INSERT_STMT ? STMT_insert : STMT_none;
+           : n->node_case == PG_QUERY__NODE__NODE_INSERT_STMT ? STMT_insert
+                                                              : STMT_none;
 }
 
 /* The names of the CTEs that a query may read. */
@@ -373,7 +401,7 @@ static void walk_reads(void *arg, const ProtobufCMessage *m, const ProtobufCFiel
         return;
     }
     if (m->descriptor == &pg_query__with_clause__descriptor)
-        return;                                     /* walked below, before the query that it serves */
+        return; /* walked below, before the query that it serves */
     if (m->descriptor == &pg_query__select_stmt__descriptor) {
         const PgQuery__SelectStmt *q = (const PgQuery__SelectStmt *)(const void *)m;
         if (q->with_clause)
@@ -423,7 +451,8 @@ static void take_parsed(Scan *sc, Stmt *st, const Parsed *p)
     else if (sc->expr)
         return;
     else if (kind_of(p->tree->stmts[0]->stmt) == STMT_none)
-        diag_error(sc->c, ERR_scan_statement, word, "no statement of a model; they are " MODEL_STATEMENTS);
+        diag_error(sc->c, ERR_scan_statement, word,
+                   "no statement of a model; they are " MODEL_STATEMENTS);
     else {
         st->kind = kind_of(p->tree->stmts[0]->stmt);
         find_reads(sc->c, st);

@@ -334,6 +334,8 @@ void query_collect(Query *q)
     name_outs(q);
     bind_having(q);
     bind_limit(q);
+    if (q->grouped && q->b->scan && q->b->scan->canonical)
+        group_constants(q);
     q->distinct = s->n_distinct_clause > 0;
 }
 
@@ -409,23 +411,43 @@ static Block *distinct_block(Query *q, const char *name)
     return d;
 }
 
-/* Order keys that only repeat how ties are broken anyway: the sources' identities, in FROM order. */
+static bool breaks_tie_already(const Block *b, int n_order, int src, int col)
+{
+    for (int k = 0; k < b->n_part; k++)
+        if (b->part_key[k]->op == OP_col && b->part_key[k]->src == src && b->part_key[k]->col == col)
+            return true;
+    for (int k = 0; k < n_order; k++)
+        if (!b->order[k].desc && b->order[k].e->op == OP_col && b->order[k].e->src == src && b->order[k].e->col == col)
+            return true;
+    return false;
+}
+
+/* Whether order[from …] only says how ties are broken anyway: the sources' identities, in FROM order. */
+static bool only_ties(const Block *b, int from)
+{
+    int k = from;
+
+    for (int s = 0; s < b->n_src; s++)
+        for (int j = 0; j < b->src[s].rel->n_id; j++) {
+            const int c = b->src[s].rel->id_col[j];
+            if (breaks_tie_already(b, from, s, c))
+                continue;
+            if (k == b->n_order)
+                return true;
+            const Order *o = &b->order[k++];
+            if (o->desc || o->e->op != OP_col || o->e->src != s || o->e->col != c)
+                return false;
+        }
+    return k == b->n_order;
+}
+
 static void trim_order(Block *b)
 {
-    for (int from = 0; from < b->n_order; from++) {
-        int k = from;
-        for (int s = 0; s < b->n_src && k < b->n_order; s++)
-            for (int j = 0; j < b->src[s].rel->n_id && k < b->n_order; j++, k++) {
-                const Expr *e = b->order[k].e;
-                if (b->order[k].desc || e->op != OP_col || e->src != s || e->col != b->src[s].rel->id_col[j])
-                    goto next;
-            }
-        if (k == b->n_order) {
-            b->n_order = from;
-            return;
-        }
-    next:;
-    }
+    int from = 0;
+
+    while (from < b->n_order && !only_ties(b, from))
+        from++;
+    b->n_order = from;
 }
 
 static Block *pick_block(Query *q, const char *name)

@@ -76,7 +76,7 @@ typedef struct WinUse {
     Span at;
 } WinUse;
 /* An alias in GROUP BY that stands before an input column of its name. */
-typedef struct Shadow { const char *name; Span at; } Shadow;
+typedef struct Shadow { const char *name; Span at, name_at; } Shadow;
 typedef struct Mean { Expr *arg, *now; } Mean;
 
 typedef Expr *(*Resolve)(void *arg, const char *name);
@@ -153,6 +153,7 @@ Out  *scope_alias(Query *q, const Ident *want);
 Expr *expr_bind(Ctx *x, const Node *n);
 Expr *expr_cond(Ctx *x, const Node *n);                            /* must be a condition */
 Expr *expr_placeholder(Query *q, int src, int col, Type t, bool nullable, Span at);
+Expr *expr_junction(Query *q, Op op, Expr *const *arg, int n);     /* AND, OR */
 Expr *expr_true(Arena *a);
 Expr *expr_false(Arena *a);
 Expr *expr_compare(Query *q, Op op, Expr *x, Expr *y, Span at);
@@ -191,6 +192,7 @@ void  subquery_conjunct(Ctx *x, const Node *n);                    /* one conjun
 
 /* ---- group.c ---- */
 void  group_keys(Query *q);
+void  group_constants(Query *q);
 int   group_add_agg(Query *q, Agg fn, Expr *arg, bool distinct);
 void  group_stage(Query *q, Block **direct, const char *name);
 Expr *group_key_equal(Query *q, Expr *x, Expr *y);                 /* null-safe where it must be */

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * scan.c - one scan of the file, before the parser: statement ends, directives, and the rewrites that
- * keep every byte where it is (comments to blanks, `==` to `= `, `:name` to `$0…01`).  Each statement is
- * then parsed by itself (parse.c), so that an error in one hides nothing in the others. */
+ * scan.c - one scan of the file, before the parser: statement ends, directives, and the rewrites
+ * that keep every byte where it is (comments to blanks, `==` to `= `, `:name` to `$0…01`). Each
+ * statement is then parsed by itself (parse.c), so that an error in one hides nothing in the
+ * others. */
 #include "front/bind.h"
 
 #include <string.h>
 
 #define MAX_FILE       ((size_t)16 << 20)
 #define MAX_STMT       ((size_t)1 << 20)    /* bytes of one statement */
-#define MAX_TOKENS     50000                /* of one statement: bounds the parser's stack, see parse.c */
+#define MAX_TOKENS     50000                /* of one statement; bounds the parser's stack */
 #define MAX_STMTS      10000
 #define MAX_NAME       63                   /* PostgreSQL's parser cuts longer names */
 #define MAX_PARENS     1000                 /* open at once */
-#define MAX_CHAIN      2000                 /* operators on one path from an expression's root, estimated from above */
+#define MAX_CHAIN      2000                 /* operators on one path of a tree, estimated */
 #define EXPR_HEAD      "SELECT "
 #define MAX_VARS       200                  /* different :names */
 
-/* One level of parentheses.  The parser and above all the protobuf code take time quadratic in the depth
- * of a tree, so the depth is estimated from the tokens first: operators between two separators, on top of
- * the deepest parenthesis among them.  AND and OR are lists in the tree, hence separators. */
+/* One level of parentheses.  The parser and above all the protobuf code take time quadratic in
+ * the depth of a tree, so the depth is estimated from the tokens first: operators between two
+ * separators, on top of the deepest parenthesis among them.  AND and OR are lists in the tree, hence separators. */
 typedef struct Level { int ops, inner, chain, deepest; } Level;
 
 typedef struct Scanner {
@@ -43,7 +44,7 @@ static Span scan_at(const Scanner *k, size_t off, size_t len)
 
 /* ---- the file as a whole ---- */
 
-/* Length of the UTF-8 sequence at s[i], 0 if it is none (overlong forms and surrogates included). */
+/* Length of the UTF-8 sequence at s, 0 if it is none; overlong forms and surrogates are none. */
 static size_t utf8_len(const unsigned char *s, size_t n)
 {
     if (s[0] < 0x80)
@@ -55,8 +56,8 @@ static size_t utf8_len(const unsigned char *s, size_t n)
     for (size_t i = 1; i < len; i++)
         if ((s[i] & 0xC0) != 0x80)
             return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
-        (s[0] == 0xF4 && s[1] > 0x8F))
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
+        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
         return 0;
     return len;
 }
@@ -64,7 +65,8 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 static bool file_is_text(Scanner *k)
 {
     if (k->n > MAX_FILE) {
-        diag_error(k->c, ERR_scan_file, (Span){ 0 }, "the file has %zu bytes; a model may have %zu", k->n, MAX_FILE);
+        diag_error(k->c, ERR_scan_file, (Span){ 0 }, "the file has %zu bytes; a model may have %zu",
+                   k->n, MAX_FILE);
         return false;
     }
     for (size_t i = 0, len; i < k->n; i += len) {
@@ -98,7 +100,8 @@ static void take_directives(Scanner *k, Span at)
             VEC_PUSH(&k->c->arena, k->s->free_dir, k->s->n_free, dir[i]);
         else if (k->in_stmt)
             diag_error(k->c, ERR_directive_place, dir[i].at,
-                       "@%s inside a statement; it stands before the statement it belongs to", dir_word(dir[i].word));
+                       "@%s inside a statement; it stands before the statement it belongs to",
+                       dir_word(dir[i].word));
         else
             VEC_PUSH(&k->c->arena, k->dir, k->n_dirs, dir[i]);
     }
@@ -131,7 +134,8 @@ static bool any_word(const Scanner *k, Tok t, const char *const *words)
 
 static Tok name_token(const Scanner *k)
 {
-    static const char *const kind[] = { "table", "view", "into", NULL }, *const absent[] = { "if", "not", "exists", NULL };
+    static const char *const kind[] = { "table", "view", "into", NULL };
+    static const char *const absent[] = { "if", "not", "exists", NULL };
     Tok t = lex_solid(k->text, k->n, k->start);
 
     for (int n = 0; n < 5 && t.kind == TOK_word && !any_word(k, t, kind); n++)
@@ -161,7 +165,7 @@ static void find_name(const Scanner *k, Stmt *s)
     s->quoted = t.kind == TOK_quoted;
 }
 
-/* Only CREATE and INSERT begin a statement of a model; said here, in the model's terms, and not by the parser. */
+/* Only CREATE and INSERT begin a statement of a model; said here and not by the parser. */
 static bool check_first_word(Scanner *k, Stmt *st)
 {
     static const char *const known[] = { "CREATE", "INSERT" };
@@ -175,16 +179,19 @@ static bool check_first_word(Scanner *k, Stmt *st)
             return true;
     for (size_t i = 0; i < COUNT_OF(query); i++)
         if (lex_is(k->text, t, query[i])) {
-            diag_error(k->c, ERR_scan_statement, at, "a query needs a name: CREATE TABLE name AS %s …", word);
+            diag_error(k->c, ERR_scan_statement, at,
+                       "a query needs a name: CREATE TABLE name AS %s …", word);
             return false;
         }
     const char *near = t.kind == TOK_word ? nearest_name(word, known, COUNT_OF(known)) : NULL;
     if (!near)
         st->name = NULL;            /* DROP TABLE x defines nothing */
     if (near)
-        diag_error(k->c, ERR_scan_statement, at, "\"%s\" begins no statement; did you mean %s?", word, near);
+        diag_error(k->c, ERR_scan_statement, at, "\"%s\" begins no statement; did you mean %s?",
+                   word, near);
     else
-        diag_error(k->c, ERR_scan_statement, at, "\"%s\" begins no statement of a model; they are " MODEL_STATEMENTS, word);
+        diag_error(k->c, ERR_scan_statement, at,
+                   "\"%s\" begins no statement of a model; they are " MODEL_STATEMENTS, word);
     return false;
 }
 
@@ -193,10 +200,12 @@ static bool check_limits(Scanner *k)
     const Span at = scan_at(k, k->start, lex(k->text, k->n, k->start).len);
 
     if (k->end - k->start > MAX_STMT)
-        diag_error(k->c, ERR_scan_limit, at, "this statement has %zu bytes; a statement may have %zu",
-                   k->end - k->start, MAX_STMT);
+        diag_error(k->c, ERR_scan_limit, at,
+                   "this statement has %zu bytes; a statement may have %zu", k->end - k->start,
+                   MAX_STMT);
     else if (k->n_tokens > MAX_TOKENS)
-        diag_error(k->c, ERR_scan_limit, at, "this statement has %d tokens; a statement may have %d", k->n_tokens,
+        diag_error(k->c, ERR_scan_limit, at,
+                   "this statement has %d tokens; a statement may have %d", k->n_tokens,
                    MAX_TOKENS);
     else
         return true;
@@ -267,7 +276,8 @@ static bool is_double_equal(const Scanner *k, Tok t)
 {
     const char *s = k->text + t.off;
 
-    return s[0] == '=' && t.off + 1 < k->n && s[1] == '=' && !(t.off && strchr("=<>!~+-*/%^&|#@?", s[-1])) &&
+    return s[0] == '=' && t.off + 1 < k->n && s[1] == '=' &&
+           !(t.off && strchr("=<>!~+-*/%^&|#@?", s[-1])) &&
            !(t.off + 2 < k->n && strchr("=<>!~*/%^&|#@?", s[2]));
 }
 
@@ -289,10 +299,13 @@ static void close_level(Scanner *k)
 
 static void measure_depth(Scanner *k, Tok t)
 {
-    static const char *const ops[] = { "is", "not", "between", "in", "like", "collate", "at", NULL };
+    static const char *const ops[] = {
+        "is", "not", "between", "in", "like", "collate", "at", NULL
+    };
     static const char *const lists[] = { "join", "union", "intersect", "except", NULL };
-    static const char *const breaks[] = { "and", "or", "select", "from", "where", "group", "having", "order", "on", "using", "when",
-                                          "then", "else", "end", "as", "case", NULL };
+    static const char *const breaks[] = { "and",    "or",    "select", "from",  "where", "group",
+                                          "having", "order", "on",     "using", "when",  "then",
+                                          "else",   "end",   "as",     "case",  NULL };
     Level *l = &k->level[k->depth];
     const char ch = t.kind == TOK_punct ? k->text[t.off] : 0;
 
@@ -327,12 +340,17 @@ static void scan_token(Scanner *k, Tok t)
     k->end = t.off + t.len;
     k->n_tokens++;
     if (t.kind == TOK_open)
-        token_error(k, ERR_scan_open, t, k->text[t.off] == '/' ? "this comment is not closed" : "this quote is not closed");
+        token_error(k, ERR_scan_open, t,
+                    k->text[t.off] == '/' ? "this comment is not closed"
+                                          : "this quote is not closed");
     else if (t.kind == TOK_dollar)
-        token_error(k, ERR_scan_token, t, "$ begins nothing here; texts stand in 'quotes', named numbers are :name");
+        token_error(k, ERR_scan_token, t,
+                    "$ begins nothing here; texts stand in 'quotes', named numbers are :name");
     else if (t.kind == TOK_word && is_string_prefix(k, t))
-        token_error(k, ERR_scan_token, t, "texts have no prefix here; write 'text', with '' for a quote");
-    else if (t.len > MAX_NAME && (t.kind == TOK_word || t.kind == TOK_quoted || t.kind == TOK_var) &&
+        token_error(k, ERR_scan_token, t,
+                    "texts have no prefix here; write 'text', with '' for a quote");
+    else if (t.len > MAX_NAME &&
+             (t.kind == TOK_word || t.kind == TOK_quoted || t.kind == TOK_var) &&
              strlen(lex_name(&k->c->arena, k->text, t)) > MAX_NAME + (t.kind == TOK_var))
         token_error(k, ERR_scan_token, t, "this name is longer than 63 bytes");
     else if (t.kind == TOK_var)
@@ -398,7 +416,8 @@ Scan *front_scan(Compile *c, int file)
     scan_head(&k);
     scan_all(&k);
     if (k.n_dirs)
-        diag_error(c, ERR_directive_place, k.dir[0].at, "no statement follows @%s", dir_word(k.dir[0].word));
+        diag_error(c, ERR_directive_place, k.dir[0].at, "no statement follows @%s",
+                   dir_word(k.dir[0].word));
     if (!s->n_stmts && c->n_errors == errors)
         diag_error(c, ERR_scan_file, (Span){ 0 }, "no statement in %s", c->file[file].path);
     parse_statements(s);
@@ -411,7 +430,9 @@ Scan *front_scan(Compile *c, int file)
 Scan *scan_expr(Compile *c, int file)
 {
     Scan *s = ARENA_NEW(&c->arena, Scan);
-    Scanner k = { .c = c, .s = s, .text = c->file[file].text, .n = c->file[file].len, .expr = true };
+    Scanner k = {
+        .c = c, .s = s, .text = c->file[file].text, .n = c->file[file].len, .expr = true
+    };
 
     s->c = c;
     s->file = file;

@@ -16,6 +16,22 @@ NORETURN static void fail_setop(Query *q, const PgQuery__SelectStmt *s)
               s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT ? "WHERE … NOT IN" : "WHERE … IN");
 }
 
+/* SELECT * FROM (a UNION ALL b …): what a long chain is written as, since parsers limit its length. */
+static const PgQuery__SelectStmt *wrapped_union(const PgQuery__SelectStmt *s)
+{
+    if (s->op != PG_QUERY__SET_OPERATION__SETOP_NONE || s->n_target_list != 1 || s->n_from_clause != 1 || s->where_clause ||
+        s->n_group_clause || s->having_clause || s->n_distinct_clause || s->n_sort_clause || s->limit_count || s->with_clause)
+        return NULL;
+    const Node *v = s->target_list[0]->res_target->val, *f = s->from_clause[0];
+    if (!v || v->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || v->column_ref->n_fields != 1 ||
+        v->column_ref->fields[0]->node_case != PG_QUERY__NODE__NODE_A_STAR ||
+        f->node_case != PG_QUERY__NODE__NODE_RANGE_SUBSELECT || f->range_subselect->lateral)
+        return NULL;
+    const PgQuery__SelectStmt *u = f->range_subselect->subquery->select_stmt;
+    return u->op == PG_QUERY__SET_OPERATION__SETOP_UNION && u->all && !u->n_sort_clause && !u->limit_count &&
+           !u->with_clause ? u : NULL;
+}
+
 /* The branches of a chain.  Below UNION (without ALL) every union may be flattened: duplicates go anyway. */
 static void flatten(Query *q, const PgQuery__SelectStmt *s, bool distinct, bool top, Branches *out)
 {
@@ -27,6 +43,10 @@ static void flatten(Query *q, const PgQuery__SelectStmt *s, bool distinct, bool 
     if (top || (chained && bare)) {
         flatten(q, s->larg, distinct, false, out);
         flatten(q, s->rarg, distinct, false, out);
+        return;
+    }
+    if (wrapped_union(s)) {
+        flatten(q, wrapped_union(s), distinct, true, out);
         return;
     }
     Query *sub = query_new(q, q->b, s);

@@ -189,13 +189,21 @@ static Expr *key_before(Arena *ar, const RankKey *k)
     return ex2(ar, OP_or, by_null, ex2(ar, OP_and, ex1(ar, OP_not_null, k->a), less));
 }
 
-static Expr *not_after(Arena *ar, const RankKey *k, int n)
+/* b does not come after a: before it in the first key that differs, or the same row. */
+static Expr *not_after(Query *q, const RankKey *k, int n)
 {
+    Arena *ar = q->a;
     Expr *e = NULL;
 
     for (int j = n - 1; j >= 0; j--) {
-        Expr *before = key_before(ar, &k[j]), *equal = ex2(ar, OP_same, k[j].b, k[j].a);
-        e = e ? ex2(ar, OP_or, before, ex2(ar, OP_and, equal, e)) : ex2(ar, OP_or, before, equal);
+        const bool plain = !k[j].a->nullable && !k[j].b->nullable;
+        if (!e && plain) {
+            e = ex2(ar, k[j].desc ? OP_ge : OP_le, k[j].b, k[j].a);
+            continue;
+        }
+        Expr *equal = ex2(ar, plain ? OP_eq : OP_same, k[j].b, k[j].a);
+        e = expr_junction(q, OP_or, (Expr *[]){ key_before(ar, &k[j]), e ? expr_junction(q, OP_and, (Expr *[]){ equal, e }, 2)
+                                                                         : equal }, 2);
     }
     return e;
 }
@@ -214,6 +222,18 @@ static Expr *over_source(Arena *a, const Expr *e, int src)
     return expr_rewrite(a, e, to_source, &t);
 }
 
+/* Whether the partition or the order already settles a column of the identity. */
+static bool ordered_by(const Expr *id, Expr *const *part, int n_part, const Order *order, int n_order)
+{
+    for (int k = 0; k < n_part; k++)
+        if (part[k]->op == OP_col && part[k]->col == id->col)
+            return true;
+    for (int k = 0; k < n_order; k++)
+        if (order[k].e->op == OP_col && order[k].e->col == id->col)
+            return true;
+    return false;
+}
+
 /* The block that counts: one row for each row of m, by m's identity. */
 static Block *rank_block(Query *q, Block *m, Expr **part, int n_part, const Order *order, int n_order)
 {
@@ -227,9 +247,13 @@ static Block *rank_block(Query *q, Block *m, Expr **part, int n_part, const Orde
         blk_add_where(q->b->p, r, group_key_equal(q, over_source(q->a, part[p], 0), over_source(q->a, part[p], 1)));
     for (int o = 0; o < n_order; o++)
         k[n++] = (RankKey){ over_source(q->a, order[o].e, 0), over_source(q->a, order[o].e, 1), order[o].desc };
-    for (int j = 0; j < m->n_id; j++)
-        k[n++] = (RankKey){ ex_col(q->a, r, 0, m->id_col[j]), ex_col(q->a, r, 1, m->id_col[j]), false };
-    blk_add_where(q->b->p, r, not_after(q->a, k, n));
+    for (int j = 0; j < m->n_id; j++) {
+        Expr *id = ex_col(q->a, r, 0, m->id_col[j]);
+        if (!ordered_by(id, part, n_part, order, n_order))
+            k[n++] = (RankKey){ id, ex_col(q->a, r, 1, m->id_col[j]), false };
+    }
+    if (n)
+        blk_add_where(q->b->p, r, not_after(q, k, n));
     r->n_keys = m->n_id;
     for (int j = 0; j < m->n_id; j++)
         blk_add_col(q->b->p, r, NULL, ex_col(q->a, r, 0, m->id_col[j]), AGG_none);
@@ -264,7 +288,7 @@ static void rank_windows(Query *q)
     for (int k = 0; k < q->n_wins; k++) {
         if (q->win[k].fn != AGG_none || q->win[k].now || k == q->open_win)
             continue;
-        if (q->d->n_src != 1 || q->d->n_where || q->d->src[0].rel->kind == BLK_base)
+        if (q->d->n_src != 1 || q->d->n_where)
             query_materialise(q);
         const WinUse *w = &q->win[k];
         Expr *e = rank_join(q, 0, w->part, w->n_part, w->order, w->n_order);

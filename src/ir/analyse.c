@@ -197,6 +197,8 @@ static void analyse_identity(Prog *p, Block *b)
 {
     int id[256];
 
+    if (b->id_fixed)
+        return;
     switch (b->kind) {
     case BLK_base:
         return;                                     /* the front looked at the data */

@@ -204,19 +204,38 @@ static void dump_results(Buf *out, const Prog *p, const Dialect *d)
     }
 }
 
+/* A parameter's query is printed where the parameter stands, in its name. */
+static bool is_param_query(const Prog *p, const Block *b)
+{
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->rows_from == b)
+            return true;
+    return false;
+}
+
+static void dump_block(Buf *out, const Block *b, const Dialect *d, bool facts)
+{
+    buf_putc(out, '\n');
+    if (facts) {
+        dump_block_facts(out, b, d);
+        dump_col_facts(out, b, d);
+    }
+    dump_directives(out, b, d);
+    if (!b->rows_from) {
+        print_block(out, b, d);
+        return;
+    }
+    Block named = *b->rows_from;
+    named.name = b->name;
+    print_block(out, &named, d);
+}
+
 void print_prog(Buf *out, const Prog *p, const Dialect *d, bool facts)
 {
     buf_puts(out, "-- sqlgrad blocks\n");
-    for (int k = 0; k < p->n_blocks; k++) {
-        const Block *b = p->block[k];
-        buf_putc(out, '\n');
-        if (facts) {
-            dump_block_facts(out, b, d);
-            dump_col_facts(out, b, d);
-        }
-        dump_directives(out, b, d);
-        print_block(out, b, d);
-    }
+    for (int k = 0; k < p->n_blocks; k++)
+        if (!is_param_query(p, p->block[k]))
+            dump_block(out, p->block[k], d, facts);
     for (int k = 0; k < p->n_obj; k++)
         dump_objective(out, &p->obj[k], d);
     if (facts)

@@ -120,6 +120,7 @@ struct Block {
     int64_t limit;              /* pick */
     Part *part; int n_parts;    /* union */
     int *id_col; int n_id;      /* identity: columns on which the rows are unique; none and one_row: one row */
+    bool id_fixed;              /* the identity was set by who made the block (grad): not derived again */
     bool one_row;               /* at most one row: a reduce without keys (exactly one) or what follows from it */
     bool bag;                   /* a base table whose keys repeat: its identity is the hidden row number, the last column */
     Lifetime life;

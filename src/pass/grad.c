@@ -116,20 +116,16 @@ static Expr *output_slope(Join1 *j, int o, int c)
     return grad_derive(a, out->e, ex_col(a, j->f, j->s, c));
 }
 
-static Expr *guarded(Arena *a, const Expr *e, Expr *term)
-{
-    if (!term || !e->nullable)
-        return term;
-    Expr *when[3] = { ex1(a, OP_not_null, (Expr *)e), term, ex_real(a, 0) };
-    return ex_exprs(a, OP_cond, when, 3);
-}
-
 static Expr *weighed(Join1 *j, int o, Expr *slope)
 {
     Arena *a = j->k->a;
-    Expr *gd = ex_col(a, j->b, 0, j->g->d[o]);
+    const Expr *e = j->f->col[o].e;
+    Expr *term = grad_mul(a, ex_col(a, j->b, 0, j->g->d[o]), moved(j, slope));
 
-    return guarded(a, moved(j, j->f->col[o].e), grad_mul(a, gd, moved(j, slope)));
+    if (!e->nullable)
+        return term;
+    Expr *when[3] = { ex1(a, OP_not_null, moved(j, e)), term, ex_real(a, 0) };
+    return ex_exprs(a, OP_cond, when, 3);
 }
 
 static bool reads_source(const Expr *e, int src)
@@ -200,8 +196,11 @@ static void add_columns(Join1 *j, Expr **id, Contribution *out)
     }
 }
 
+/* A contribution has a row for a row of r: its identity is r's. */
 static void keep_contribution(Back *k, const Block *r, Contribution c)
 {
+    blk_set_id(k->p, c.rel, c.id, r->n_id);
+    c.rel->id_fixed = true;
     VEC_PUSH(k->a, k->contrib[r->id], k->n_contrib[r->id], c);
 }
 

@@ -16,7 +16,7 @@ void pass_grad(Prog *p, Block *loss, Block *const *wrt, int n_wrt);
 void pass_simplify(Prog *p);
 /* Equal blocks become one. */
 void pass_cse(Prog *p);
-/* Row blocks with one reader are merged into it where that costs nothing. */
+/* Generated row blocks that only rename are read through. */
 void pass_fuse(Prog *p);
 /* Drop blocks that none of `keep` needs. */
 void pass_prune(Prog *p, Block *const *keep, int n_keep);

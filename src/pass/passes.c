@@ -6,11 +6,13 @@
 
 static void prune(Prog *p, const PassOpts *o)    { pass_prune(p, o->keep, o->n_keep); }
 static void simplify(Prog *p, const PassOpts *o) { (void)o; pass_simplify(p); }
+static void fuse(Prog *p, const PassOpts *o)     { (void)o; pass_fuse(p); }
 static void cse(Prog *p, const PassOpts *o)      { (void)o; pass_cse(p); }
 
 static const struct { const char *name; void (*run)(Prog *, const PassOpts *); } passes[] = {
     { "simplify", simplify },
-    { "cse",      cse      },       /* before prune: it makes blocks dead */
+    { "fuse",     fuse     },
+    { "cse",      cse      },       /* fuse and cse before prune: they make blocks dead */
     { "prune",    prune    },
 };
 

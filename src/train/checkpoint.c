@@ -26,7 +26,7 @@ static const char create_tables[] =
 
 Code state_lock(const char *path, int *fd, Err *e)
 {
-    *fd = open(path, O_RDWR | O_CLOEXEC);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*fd < 0)
         return err_set(e, E_ENV, ERR_train_locked, "%s cannot be locked: %s", path, strerror(errno));
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)

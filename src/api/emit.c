@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * emit.c - `emit`, a plain-SQL script, and `explain`, what each stage made of the model.  Both print
+ * programs that other commands run; neither runs one. */
+#include "api/session.h"
+#include "emit/emit.h"
+
+#include <string.h>
+
+typedef struct EmitPlan {
+    Bound bound;
+    EmitWhat what; bool batch;
+    const Dialect *dialect;
+    Goal goal; StepPlan step;
+    Block **keep; int n_keep;
+    Buf out;
+} EmitPlan;
+
+static void keep_block(Job *j, EmitPlan *e, Block *b)
+{
+    VEC_PUSH(&j->arena, e->keep, e->n_keep, b);
+}
+
+static void keep_users(Job *j, EmitPlan *e)
+{
+    const Prog *p = e->bound.p;
+
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->user)
+            keep_block(j, e, p->block[k]);
+}
+
+static void keep_results(Job *j, EmitPlan *e)
+{
+    const Prog *p = e->bound.p;
+
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->is_loss || p->block[k]->is_metric)
+            keep_block(j, e, p->block[k]);
+    for (int k = p->n_blocks - 1; k >= 0 && !e->n_keep; k--)
+        if (p->block[k]->user && p->block[k]->kind != BLK_base)
+            keep_block(j, e, p->block[k]);
+}
+
+static void add_grad(Job *j, EmitPlan *e)
+{
+    Prog *p = e->bound.p;
+
+    goal_find(j, p, true, &e->goal);
+    passes_before(j, p);
+    pass_grad(p, e->goal.loss, e->goal.wrt, e->goal.n_wrt);
+    keep_block(j, e, e->goal.loss);
+    for (int k = 0; k < p->n_grads && e->what != EMIT_step; k++)
+        keep_block(j, e, p->grad[k].grad);
+}
+
+/* ---- emit ---- */
+
+static void print_script(Job *j, void *arg)
+{
+    EmitPlan *e = arg;
+    Prog *p = e->bound.p;
+    EmitOpts o = { .what = e->what, .batch = e->batch };
+
+    if (e->what == EMIT_forward) {
+        passes_before(j, p);
+        keep_results(j, e);
+    } else {
+        add_grad(j, e);
+    }
+    if (e->what == EMIT_step) {
+        StepOpts so = { 0 };
+        step_options(j, &e->goal, &so);
+        optim_build(p, &so, &e->step);
+        for (int k = 0; k < e->step.n_over; k++)
+            keep_block(j, e, e->step.update[k]);
+    }
+    passes_run(j, p, e->keep, e->n_keep);
+    if (e->what == EMIT_step) {
+        optim_next(p, &e->step);
+        prog_analyse(p);
+    }
+    if (e->goal.loss) {
+        o.show = &e->goal.loss;
+        o.n_show = 1;
+    }
+    emit_script(&e->out, p, &o, e->dialect);
+}
+
+static Code emit_words(Job *j, EmitPlan *e)
+{
+    static const char *const whats[] = { "forward", "grad", "step" };
+    const char *what = opt_text(j->o, OPT_what, "forward"), *dialect = opt_text(j->o, OPT_dialect, "sqlite");
+    int k = 0;
+
+    while (k < 3 && strcmp(whats[k], what))
+        k++;
+    if (k == 3)
+        return err_set(&j->e, E_USAGE, ERR_api_value, "--what is forward, grad or step, not \"%s\"", what);
+    e->what = (EmitWhat)k;
+    e->batch = opt_int(j->o, OPT_batch, 0) > 0;
+    e->dialect = dialect_find(dialect);
+    if (e->dialect)
+        return OK;
+    if (!strcmp(dialect, "duckdb") || !strcmp(dialect, "postgres") || !strcmp(dialect, "trino"))
+        return err_set(&j->e, E_USAGE, ERR_api_not_yet, "--dialect %s is not supported yet; sqlite is", dialect);
+    return err_set(&j->e, E_USAGE, ERR_api_value, "no dialect \"%s\"; there is sqlite, and later duckdb, postgres, trino", dialect);
+}
+
+static void say_script(Job *j, Buf *out)
+{
+    while (out->n && out->s[out->n - 1] == '\n')
+        out->s[--out->n] = 0;
+    if (out->n)
+        job_out(j, REPORT_OUT, out->s);
+}
+
+Code command_emit(Job *j)
+{
+    EmitPlan e = { 0 };
+    BindReq req = { 0 };
+    Code rc = emit_words(j, &e);
+
+    if (rc == OK) rc = inputs_bind(j, &req, &e.bound);
+    if (rc == OK) rc = step_check(j);
+    if (rc == OK) rc = job_guard(j, print_script, &e);
+    if (rc == OK)
+        say_script(j, &e.out);
+    buf_free(&e.out);
+    return rc;
+}
+
+/* ---- explain ---- */
+
+typedef enum Stage { STAGE_bind, STAGE_grad, STAGE_opt, STAGE_sql } Stage;
+typedef struct Explain { EmitPlan e; Stage stage; bool differentiate; } Explain;
+
+static void print_stage(Job *j, void *arg)
+{
+    Explain *x = arg;
+    EmitPlan *e = &x->e;
+
+    if (x->differentiate)
+        add_grad(j, e);
+    else if (x->stage != STAGE_bind)
+        passes_before(j, e->bound.p);
+    keep_users(j, e);
+    if (x->stage == STAGE_opt || x->stage == STAGE_sql)
+        passes_run(j, e->bound.p, e->keep, e->n_keep);
+    if (x->stage == STAGE_sql) {
+        const EmitOpts o = { .what = x->differentiate ? EMIT_grad : EMIT_forward };
+        pass_sqljoin(e->bound.p);
+        prog_analyse(e->bound.p);
+        emit_script(&e->out, e->bound.p, &o, dialect_find("sqlite"));
+    } else {
+        print_prog(&e->out, e->bound.p, &dialect_canonical, true);
+    }
+}
+
+static bool has_loss(const Prog *p)
+{
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->is_loss)
+            return true;
+    return p->n_obj > 0;
+}
+
+static bool has_params(const Prog *p)
+{
+    for (int k = 0; k < p->n_blocks; k++)
+        if (p->block[k]->is_param)
+            return true;
+    return p->n_obj > 0;
+}
+
+static Code stage_word(Job *j, Stage *out)
+{
+    static const char *const stages[] = { "bind", "grad", "opt", "sql" };
+    const char *stage = opt_text(j->o, OPT_stage, "bind");
+
+    for (int k = 0; k < 4; k++)
+        if (!strcmp(stages[k], stage)) {
+            *out = (Stage)k;
+            return OK;
+        }
+    if (!strcmp(stage, "loop") || !strcmp(stage, "c"))
+        return err_set(&j->e, E_USAGE, ERR_api_not_yet, "--stage %s is not there yet; there are bind, grad, opt and sql", stage);
+    return err_set(&j->e, E_USAGE, ERR_api_value, "--stage is bind, grad, opt or sql, not \"%s\"", stage);
+}
+
+/* opt shows the forward program, whose dump reads back as a model, unless --loss or --wrt ask for gradients. */
+Code command_explain(Job *j)
+{
+    Explain x = { .stage = STAGE_bind };
+    BindReq req = { 0 };
+    const bool asked = j->o->val[OPT_loss] || j->o->val[OPT_wrt];
+    Code rc = stage_word(j, &x.stage);
+
+    if (rc == OK) rc = inputs_bind(j, &req, &x.e.bound);
+    if (rc != OK)
+        return rc;
+    x.differentiate = x.stage == STAGE_grad || (asked && x.stage != STAGE_bind) ||
+                      (x.stage == STAGE_sql && has_loss(x.e.bound.p) && has_params(x.e.bound.p));
+    rc = job_guard(j, print_stage, &x);
+    if (rc == OK)
+        say_script(j, &x.e.out);
+    buf_free(&x.e.out);
+    return rc;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native_lanes.c - which column, if any, runs along the lanes of a block.
+ *
+ * A lane class is a set of columns, at most one a source, tied by equalities.  It can be the lane if nothing
+ * else in the block reads it, the output keeps it as a plain column or sums it away, and in every source that
+ * has it the support is rest × column, with the same keys.  Sources without it are read expanded: one value
+ * for all lanes.  A batch key comes first (the lists must not depend on the batch), else the class that makes
+ * the fewest tuples.  The choice is kept as long as it is possible. */
+#include "exec/native.h"
+
+#include <string.h>
+
+typedef struct LaneClass { int *col; int n_cols; bool by_eq; } LaneClass;
+
+static bool is_member(const LaneClass *k, const Expr *e)
+{
+    return e->op == OP_col && k->col[e->src] == e->col;
+}
+
+static bool reads_member(void *arg, const Expr *e)
+{
+    return is_member(arg, e);
+}
+
+static bool reads_class(const LaneClass *k, const Expr *e)
+{
+    return e && ex_any(e, reads_member, (void *)k);
+}
+
+/* An equality of two plain columns that may tie them: of inner sources in WHERE, of the LEFT source in its ON. */
+static bool is_tie(const Block *b, const Expr *e, int on)
+{
+    if ((e->op != OP_eq && e->op != OP_same) || e->arg[0]->op != OP_col || e->arg[1]->op != OP_col)
+        return false;
+    const int s = e->arg[0]->src, t = e->arg[1]->src;
+    if (s == t || e->arg[0]->type == T_REAL || e->arg[1]->type == T_REAL)
+        return false;
+    return on < 0 ? b->src[s].join == JOIN_inner && b->src[t].join == JOIN_inner : s == on || t == on;
+}
+
+/* Add what e ties to the class; false: a source would have two columns. */
+static bool tie(const Block *b, LaneClass *k, const Expr *e, int on, bool *grew)
+{
+    if (!is_tie(b, e, on))
+        return true;
+    for (int side = 0; side < 2; side++) {
+        const Expr *x = e->arg[side], *y = e->arg[1 - side];
+        if (!is_member(k, x))
+            continue;
+        k->by_eq |= e->op == OP_eq;
+        if (k->col[y->src] == y->col)
+            continue;
+        if (k->col[y->src] >= 0)
+            return false;
+        k->col[y->src] = y->col;
+        k->n_cols++;
+        *grew = true;
+    }
+    return true;
+}
+
+static bool grow(const Block *b, LaneClass *k)
+{
+    for (bool grew = true; grew;) {
+        grew = false;
+        for (int w = 0; w < b->n_where; w++)
+            if (!tie(b, k, b->where[w], -1, &grew))
+                return false;
+        for (int s = 0; s < b->n_src; s++)
+            for (int o = 0; o < b->src[s].n_on; o++)
+                if (!tie(b, k, b->src[s].on[o], s, &grew))
+                    return false;
+    }
+    return true;
+}
+
+static bool inside(const LaneClass *k, const Expr *e)
+{
+    return is_member(k, e->arg[0]) && is_member(k, e->arg[1]);
+}
+
+static bool conditions_allow(const Block *b, const LaneClass *k)
+{
+    bool inner = false;
+
+    for (int w = 0; w < b->n_where; w++)
+        if (reads_class(k, b->where[w]) && !(is_tie(b, b->where[w], -1) && inside(k, b->where[w])))
+            return false;
+    for (int s = 0; s < b->n_src; s++) {
+        inner |= k->col[s] >= 0 && b->src[s].join == JOIN_inner;
+        for (int o = 0; o < b->src[s].n_on; o++)
+            if (reads_class(k, b->src[s].on[o]) && !(is_tie(b, b->src[s].on[o], s) && inside(k, b->src[s].on[o])))
+                return false;
+    }
+    return inner;
+}
+
+/* A plain member of an inner source: never NULL by an unmatched LEFT. */
+static bool is_plain(const Block *b, const LaneClass *k, const Expr *e)
+{
+    return is_member(k, e) && b->src[e->src].join == JOIN_inner;
+}
+
+static bool outputs_allow(const Block *b, const LaneClass *k, bool *carried)
+{
+    bool in_part = b->kind != BLK_pick;
+
+    *carried = false;
+    for (int c = 0; c < b->n_cols; c++) {
+        const Expr *e = b->col[c].e;
+        if (!reads_class(k, e))
+            continue;
+        if (!is_plain(b, k, e) || (b->kind == BLK_reduce && c >= b->n_keys))
+            return false;
+        *carried = true;
+    }
+    for (int c = 0; c < b->n_part; c++) {
+        if (reads_class(k, b->part_key[c]) && !is_plain(b, k, b->part_key[c]))
+            return false;
+        in_part |= is_plain(b, k, b->part_key[c]);
+    }
+    for (int o = 0; o < b->n_order; o++)
+        if (reads_class(k, b->order[o].e))
+            return false;
+    return in_part && (*carried || b->kind == BLK_reduce);
+}
+
+/* ---- the data ---- */
+
+static bool has_null(const Lay *y)
+{
+    for (size_t l = 0; l < y->L; l++)
+        if (y->lane_key[l] == KEY_NULL)
+            return true;
+    return false;
+}
+
+/* Layouts of all members, with the same lanes.  *err: out of memory. */
+static bool data_allow(Native *n, const Rel *r, const LaneClass *k, bool *err)
+{
+    const Lay *first = NULL;
+
+    for (int s = 0; s < r->b->n_src; s++) {
+        if (k->col[s] < 0)
+            continue;
+        const Lay *y = lay_with_lane(n, r->src[s], k->col[s], err);
+        if (!y || (first && !lay_same_lanes(first, y)) || (k->by_eq && has_null(y)))
+            return false;
+        first = y;
+    }
+    return first != NULL;
+}
+
+void plan_set_inputs(Native *n, Rel *r, Leg *leg, bool *err)
+{
+    const Plan *p = &r->plan;
+
+    for (int s = 0; s < leg->n_in; s++) {
+        Input *in = &leg->in[s];
+        in->rel = r->src[s];
+        in->lay = plan_lay(n, r, s, err);
+        if (!in->lay)
+            in->lay = &r->src[s]->lay;
+        in->laned = p->laned && p->lane_col[s] >= 0;
+        in->left = r->b->src[s].join == JOIN_left;
+        in->weak = in->left && in->lay->masked && !pres_known(in, p->hard);
+    }
+    for (int s = 0; s < leg->n_in; s++)
+        for (int k = 0; k < r->b->src[s].n_on; k++)
+            leg->in[s].weak |= !known_expr(leg->in, r->b->src[s].on[k], p->hard);
+}
+
+/* What must be known to build groups. */
+bool plan_groups_known(const Rel *r, const Leg *leg, bool hard)
+{
+    const Block *b = r->b;
+
+    for (int c = 0; c < b->n_keys; c++)
+        if (!(b->col[c].e->op == OP_col && r->plan.laned && r->plan.lane_col[b->col[c].e->src] == b->col[c].e->col) &&
+            !known_expr(leg->in, b->col[c].e, hard))
+            return false;
+    for (int k = 0; k < b->n_part; k++)
+        if (!(b->part_key[k]->op == OP_col && r->plan.laned &&
+              r->plan.lane_col[b->part_key[k]->src] == b->part_key[k]->col) &&
+            !known_expr(leg->in, b->part_key[k], hard))
+            return false;
+    for (int s = 0; b->kind == BLK_pick && s < b->n_src; s++)
+        for (int i = 0; i < b->src[s].rel->n_id; i++) {
+            const int c = b->src[s].rel->id_col[i];
+            const Expr e = { .op = OP_col, .type = b->src[s].rel->col[c].type, .src = s, .col = c };
+            if (!(r->plan.laned && r->plan.lane_col[s] == c) && !known_expr(leg->in, &e, hard))
+                return false;
+        }
+    return true;
+}
+
+static void take_class(Rel *r, const LaneClass *k, bool carried)
+{
+    r->plan.laned = k != NULL;
+    r->plan.carried = carried;
+    for (int s = 0; s < r->b->n_src; s++)
+        r->plan.lane_col[s] = k ? k->col[s] : -1;
+}
+
+static bool class_possible(Native *n, Rel *r, const LaneClass *k, bool carried, bool *err)
+{
+    if (!data_allow(n, r, k, err))
+        return false;
+    take_class(r, k, carried);
+    r->plan.hard = false;
+    plan_set_inputs(n, r, &r->plan.leg[0], err);
+    return !*err && plan_groups_known(r, &r->plan.leg[0], false);
+}
+
+static bool is_batch_class(const Rel *r, const LaneClass *k)
+{
+    for (int s = 0; s < r->b->n_src; s++)
+        if (k->col[s] >= 0 && r->src[s]->batch_col[k->col[s]])
+            return true;
+    return false;
+}
+
+/* ---- which class makes the fewest tuples ---- */
+
+static double tuples_expected(Native *n, const Rel *r)
+{
+    double t = 1, most = 1;
+
+    for (int s = 0; s < r->b->n_src; s++) {
+        const double rows = (double)lay_size(&r->src[s]->lay);
+        t *= rows > 1 ? rows : 1;
+        most = rows > most ? rows : most;
+    }
+    for (int w = 0; w < r->b->n_where; w++) {
+        const Expr *e = r->b->where[w];
+        if (!is_tie(r->b, e, -1))
+            continue;
+        const size_t x = lay_distinct(n, &r->src[e->arg[0]->src]->lay, e->arg[0]->col);
+        const size_t y = lay_distinct(n, &r->src[e->arg[1]->src]->lay, e->arg[1]->col);
+        t /= (double)(x > y ? x : y ? y : 1);
+    }
+    return t > most ? t : most;
+}
+
+/* Elements moved each time because a source stands in another layout. */
+static double moved_elements(Native *n, const Rel *r, const LaneClass *k)
+{
+    double sum = 0;
+    bool err = false;
+
+    for (int s = 0; s < r->b->n_src; s++) {
+        if (k->col[s] < 0 || r->src[s]->life == LIFE_static)
+            continue;
+        const Lay *y = lay_with_lane(n, r->src[s], k->col[s], &err);
+        if (y && y->is_view && !y->same_order)
+            sum += (double)lay_size(y);
+    }
+    return sum;
+}
+
+typedef struct Choice { LaneClass class; bool carried; double cost; } Choice;
+
+static void consider(Native *n, Rel *r, LaneClass *k, bool carried, double tuples, Choice *best, bool *err)
+{
+    const bool batch = is_batch_class(r, k);
+    size_t lanes = 0;
+
+    for (int s = 0; s < r->b->n_src && !lanes; s++)
+        if (k->col[s] >= 0)
+            lanes = lay_distinct(n, &r->src[s]->lay, k->col[s]);
+    if (!batch && (lanes < 4 || (best->class.col && tuples / (double)lanes * 4 >= best->cost)))
+        return;
+    if (!class_possible(n, r, k, carried, err))
+        return;
+    const double cost = batch ? -1 : tuples / (double)lanes * 4 + moved_elements(n, r, k);
+    if (best->class.col ? cost >= best->cost : cost >= tuples * 4)
+        return;
+    *best = (Choice){ *k, carried, cost };
+}
+
+static bool tested_before(const Block *b, int s, int c, const LaneClass *k)
+{
+    for (int t = 0; t < b->n_src; t++)
+        if (k->col[t] >= 0 && (t < s || (t == s && k->col[t] < c)))
+            return true;
+    return false;
+}
+
+static bool choose_class(Native *n, Rel *r)
+{
+    const Block *b = r->b;
+    Arena a = { 0 };
+    Choice best = { .cost = 0 };
+    bool err = false;
+    const double tuples = tuples_expected(n, r);
+
+    for (int s = 0; s < b->n_src && !err && best.cost >= 0; s++)
+        for (int c = 0; c < b->src[s].rel->n_cols && !err && best.cost >= 0; c++) {
+            const ColKind kind = r->src[s]->lay.col[c].kind;
+            LaneClass k = { ARENA_ARRAY(&a, int, b->n_src + 1), 1, false };
+            bool carried;
+            if (kind != CK_row && kind != CK_lane)
+                continue;
+            for (int t = 0; t < b->n_src; t++)
+                k.col[t] = t == s ? c : -1;
+            if (grow(b, &k) && !tested_before(b, s, c, &k) && conditions_allow(b, &k) && outputs_allow(b, &k, &carried))
+                consider(n, r, &k, carried, tuples, &best, &err);
+        }
+    take_class(r, best.class.col ? &best.class : NULL, best.carried);
+    arena_free(&a);
+    return !err;
+}
+
+/* ---- unions: one column that is a lane in every part ---- */
+
+static bool part_allows(Native *n, const Rel *r, const Part *part, int c, const Lay **first, bool *err)
+{
+    const Expr *e = part->src < 0 ? NULL : part->e[c];
+
+    if (!e || e->op != OP_col || e->type == T_REAL)
+        return false;
+    for (int d = 0; d < r->b->n_cols; d++)
+        for (int s = 0; d != c && s < 1; s++) {
+            LaneClass k = { ARENA_ARRAY(&n->arena, int, 0), 0, false };
+            (void)k;
+            if (part->e[d]->op == OP_col && part->e[d]->col == e->col)
+                return false;
+        }
+    const Lay *y = lay_with_lane(n, r->src[e->src], e->col, err);
+    if (!y || (*first && !lay_same_lanes(*first, y)))
+        return false;
+    *first = y;
+    return true;
+}
+
+static bool union_lane(Native *n, Rel *r, int c, bool *err)
+{
+    const Lay *first = NULL;
+
+    for (int p = 0; p < r->b->n_parts; p++)
+        if (!part_allows(n, r, &r->b->part[p], c, &first, err))
+            return false;
+    return first && (r->batch_col[c] || first->L >= 4);
+}
+
+static bool choose_union(Native *n, Rel *r)
+{
+    const Block *b = r->b;
+    bool err = false;
+    size_t most = 0;
+    int best = -1;
+
+    r->plan.laned = false;
+    for (int c = 0; c < b->n_cols && !err; c++) {
+        if (!union_lane(n, r, c, &err))
+            continue;
+        const Expr *e = b->part[0].e[c];
+        const size_t lanes = lay_with_lane(n, r->src[e->src], e->col, &err)->L;
+        const bool here = r->src[e->src]->lay.col[e->col].kind == CK_lane;
+        const size_t worth = r->batch_col[c] ? SIZE_MAX : here ? SIZE_MAX / 2 : lanes;
+        if (worth > most) {
+            most = worth;
+            best = c;
+        }
+    }
+    r->plan.laned = r->plan.carried = best >= 0;
+    for (int p = 0; p < b->n_parts; p++)
+        r->plan.lane_col[p] = best < 0 ? -1 : b->part[p].e[best]->col;
+    return !err;
+}
+
+/* ---- keeping a choice ---- */
+
+static bool still_possible(Native *n, Rel *r, bool *err)
+{
+    LaneClass k = { r->plan.lane_col, 0, true };
+
+    if (!r->plan.laned)
+        return true;
+    if (r->b->kind != BLK_union)
+        return data_allow(n, r, &k, err);
+    const Lay *first = NULL;
+    for (int p = 0; p < r->b->n_parts; p++) {
+        const int s = r->b->part[p].src;
+        const Lay *y = s < 0 ? NULL : lay_with_lane(n, r->src[s], r->plan.lane_col[p], err);
+        if (!y || (first && !lay_same_lanes(first, y)))
+            return false;
+        first = y;
+    }
+    return true;
+}
+
+bool plan_choose_lanes(Native *n, Rel *r)
+{
+    bool err = false;
+
+    if (r->plan.settled && still_possible(n, r, &err))
+        return !err;
+    if (err)
+        return false;
+    if (r->plan.hard) {
+        take_class(r, NULL, false);
+        return true;
+    }
+    return r->b->kind == BLK_union ? choose_union(n, r) : choose_class(n, r);
+}
+
+bool plan_lanes_hold(Native *n, Rel *r, bool *err)
+{
+    return still_possible(n, r, err);
+}
