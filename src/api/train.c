@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- the optimizer ---- */
 
@@ -94,7 +93,7 @@ static const char *options_text(Job *j, uint64_t keys_hash)
         }
     for (size_t i = 0; i < b.n; i++)
         b.s[i] = b.s[i] == 1 ? '\n' : b.s[i];
-    buf_printf(&b, "batch-keys=%016llx\nprocess=%lld", (unsigned long long)keys_hash, (long long)getpid());
+    buf_printf(&b, "batch-keys=%016llx", (unsigned long long)keys_hash);
     const char *text = arena_strdup(&j->arena, b.s);
     buf_free(&b);
     return text;
@@ -167,9 +166,8 @@ static Code hold_state(Job *j, TrainPlan *q)
     if (j->e.code != OK)
         return rc;
     run_newest(j->state, &j->arena, &run, &ignored);
-    const char *pid = run.options ? stored_value(j, run.options, "process") : NULL;
-    return err_set(&j->e, E_ENV, ERR_train_locked, "run %lld of %s is being trained by process %s", (long long)run.run,
-                   j->state_path, pid ? pid : "unknown");
+    return err_set(&j->e, E_ENV, ERR_train_locked, "run %lld of %s is being trained by process %lld", (long long)run.run,
+                   j->state_path, (long long)state_holder(j->state_path));
 }
 
 static Code check_resume(Job *j, TrainPlan *q, const char *model)

@@ -12,9 +12,11 @@
  *   native_mem.c      counted memory, texts
  *   native_lay.c      layouts: lanes, re-laning, expanded keys
  *   native_sort.c     ranks, stable orders, hash tables of keys
- *   native_settle.c   symbolic phase: lane choice, output rows, groups
+ *   native_lanes.c    symbolic phase: which column runs along the lanes
+ *   native_settle.c   symbolic phase: groups, output rows, programs
  *   native_join.c     symbolic phase: one block's join as a tuple list
- *   native_tape.c     expressions to register programs, and their interpreter
+ *   native_tape.c     expressions to register programs
+ *   native_run.c      their interpreter
  *   native_ints.c     kernels on integers, truth values and texts
  *   native_kernels.c  kernels on numbers, for float and double, for several kinds of CPU
  *   native_compute.c  numeric phase: rows, sums, picks
@@ -291,7 +293,8 @@ typedef struct Plan {
     bool settled, hard;         /* hard: lists are built from present values, anew when they change */
     bool fresh;                 /* settled since the last computation */
     bool laned, carried;        /* lanes run through; the output keeps them */
-    int *lane_col;              /* per source: its lane column, -1: read expanded (unions: per part) */
+    bool no_null_lane;          /* an equality of lane columns: no lane may be NULL */
+    int *lane_col;              /* per read: its lane column, -1: read expanded */
     Leg *leg; int n_legs;
     SrcSeen *seen;
     bool computed;
@@ -349,7 +352,14 @@ bool plan_stale(Native *n, Rel *r, bool *stale);        /* must the lists be bui
 bool plan_settle(Native *n, Rel *r);
 bool plan_inputs_moved(const Rel *r);                   /* must it be computed again? */
 bool plan_compute(Native *n, Rel *r);
-Lay *plan_lay(Native *n, Rel *r, int src, bool *err);   /* the layout in which a source is read */
+/* Reads: the sources, or of a union its parts (source -1: a row of constants). */
+int plan_reads(const Rel *r);
+int plan_read_src(const Rel *r, int k);
+Lay *plan_lay(Native *n, Rel *r, int k, bool *err);     /* the layout in which read k is done; NULL: no longer possible */
+bool plan_set_inputs(Native *n, Rel *r);
+bool plan_groups_known(const Rel *r, const Leg *leg, bool hard);
+bool plan_choose_lanes(Native *n, Rel *r);
+bool plan_lanes_hold(Native *n, Rel *r, bool *err);
 
 /* join */
 typedef enum JoinResult { JOINED, JOIN_error, JOIN_needs_values } JoinResult;

@@ -152,23 +152,53 @@ static bool data_allow(Native *n, const Rel *r, const LaneClass *k, bool *err)
     return first != NULL;
 }
 
-void plan_set_inputs(Native *n, Rel *r, Leg *leg, bool *err)
+int plan_reads(const Rel *r)
+{
+    return r->b->kind == BLK_union ? r->b->n_parts : r->b->n_src;
+}
+
+int plan_read_src(const Rel *r, int k)
+{
+    return r->b->kind == BLK_union ? r->b->part[k].src : k;
+}
+
+Lay *plan_lay(Native *n, Rel *r, int k, bool *err)
+{
+    Rel *from = r->src[plan_read_src(r, k)];
+
+    return r->plan.laned && r->plan.lane_col[k] >= 0 ? lay_with_lane(n, from, r->plan.lane_col[k], err) : &from->lay;
+}
+
+/* The inputs of list k (unions: part k) as the present choice of lanes has them. */
+static bool set_input(Native *n, Rel *r, Leg *leg, int k)
+{
+    const int s = plan_read_src(r, k);
+    Input *in = &leg->in[s];
+    bool err = false;
+
+    in->rel = r->src[s];
+    in->lay = plan_lay(n, r, k, &err);
+    in->used = true;
+    in->laned = r->plan.laned && r->plan.lane_col[k] >= 0;
+    in->left = r->b->src[s].join == JOIN_left;
+    in->weak = in->left && in->lay && in->lay->masked && !pres_known(in, r->plan.hard);
+    return !err && in->lay;
+}
+
+bool plan_set_inputs(Native *n, Rel *r)
 {
     const Plan *p = &r->plan;
 
-    for (int s = 0; s < leg->n_in; s++) {
-        Input *in = &leg->in[s];
-        in->rel = r->src[s];
-        in->lay = plan_lay(n, r, s, err);
-        if (!in->lay)
-            in->lay = &r->src[s]->lay;
-        in->laned = p->laned && p->lane_col[s] >= 0;
-        in->left = r->b->src[s].join == JOIN_left;
-        in->weak = in->left && in->lay->masked && !pres_known(in, p->hard);
-    }
-    for (int s = 0; s < leg->n_in; s++)
+    for (int g = 0; g < p->n_legs; g++)
+        for (int s = 0; s < p->leg[g].n_in; s++)
+            p->leg[g].in[s].used = false;
+    for (int k = 0; k < plan_reads(r); k++)
+        if (plan_read_src(r, k) >= 0 && !set_input(n, r, &p->leg[r->b->kind == BLK_union ? k : 0], k))
+            return false;
+    for (int s = 0; r->b->kind != BLK_union && s < r->b->n_src; s++)
         for (int k = 0; k < r->b->src[s].n_on; k++)
-            leg->in[s].weak |= !known_expr(leg->in, r->b->src[s].on[k], p->hard);
+            p->leg[0].in[s].weak |= !known_expr(p->leg[0].in, r->b->src[s].on[k], p->hard);
+    return true;
 }
 
 /* What must be known to build groups. */
@@ -199,6 +229,7 @@ static void take_class(Rel *r, const LaneClass *k, bool carried)
 {
     r->plan.laned = k != NULL;
     r->plan.carried = carried;
+    r->plan.no_null_lane = k && k->by_eq;
     for (int s = 0; s < r->b->n_src; s++)
         r->plan.lane_col[s] = k ? k->col[s] : -1;
 }
@@ -209,8 +240,7 @@ static bool class_possible(Native *n, Rel *r, const LaneClass *k, bool carried, 
         return false;
     take_class(r, k, carried);
     r->plan.hard = false;
-    plan_set_inputs(n, r, &r->plan.leg[0], err);
-    return !*err && plan_groups_known(r, &r->plan.leg[0], false);
+    return plan_set_inputs(n, r) && plan_groups_known(r, &r->plan.leg[0], false);
 }
 
 static bool is_batch_class(const Rel *r, const LaneClass *k)
@@ -317,17 +347,16 @@ static bool choose_class(Native *n, Rel *r)
 static bool part_allows(Native *n, const Rel *r, const Part *part, int c, const Lay **first, bool *err)
 {
     const Expr *e = part->src < 0 ? NULL : part->e[c];
+    LaneClass k = { (int[MAX_SRC]){ 0 }, 1, false };
 
-    if (!e || e->op != OP_col || e->type == T_REAL)
+    if (!e || e->op != OP_col || e->type == T_REAL || part->src >= MAX_SRC)
         return false;
+    for (int s = 0; s < r->b->n_src; s++)
+        k.col[s] = s == part->src ? e->col : -1;
     for (int d = 0; d < r->b->n_cols; d++)
-        for (int s = 0; d != c && s < 1; s++) {
-            LaneClass k = { ARENA_ARRAY(&n->arena, int, 0), 0, false };
-            (void)k;
-            if (part->e[d]->op == OP_col && part->e[d]->col == e->col)
-                return false;
-        }
-    const Lay *y = lay_with_lane(n, r->src[e->src], e->col, err);
+        if (d != c && reads_class(&k, part->e[d]))
+            return false;
+    const Lay *y = lay_with_lane(n, r->src[part->src], e->col, err);
     if (!y || (*first && !lay_same_lanes(*first, y)))
         return false;
     *first = y;
@@ -353,7 +382,7 @@ static bool choose_union(Native *n, Rel *r)
 
     r->plan.laned = false;
     for (int c = 0; c < b->n_cols && !err; c++) {
-        if (!union_lane(n, r, c, &err))
+        if (r->b->n_parts == 0 || !union_lane(n, r, c, &err))
             continue;
         const Expr *e = b->part[0].e[c];
         const size_t lanes = lay_with_lane(n, r->src[e->src], e->col, &err)->L;
@@ -374,7 +403,7 @@ static bool choose_union(Native *n, Rel *r)
 
 static bool still_possible(Native *n, Rel *r, bool *err)
 {
-    LaneClass k = { r->plan.lane_col, 0, true };
+    LaneClass k = { r->plan.lane_col, 0, r->plan.no_null_lane };
 
     if (!r->plan.laned)
         return true;

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STATE_PREFIX "sqlgrad_state_"
@@ -37,6 +38,22 @@ Code state_lock(const char *path, int *fd, Err *e)
     if (why == EWOULDBLOCK)
         return E_ENV;                           /* the caller looks up which run it is */
     return err_set(e, E_ENV, ERR_train_locked, "%s cannot be locked: %s", path, strerror(why));
+}
+
+/* The process that holds the lock, as Linux tells it: "1: FLOCK ADVISORY WRITE pid major:minor:inode …". */
+int64_t state_holder(const char *path)
+{
+    struct stat st;
+    char line[200];
+    long long pid, inode, found = 0;
+    FILE *f = stat(path, &st) == 0 ? fopen("/proc/locks", "r") : NULL;
+
+    while (f && !found && fgets(line, sizeof line, f))
+        if (sscanf(line, "%*d: FLOCK %*s WRITE %lld %*x:%*x:%lld", &pid, &inode) == 2 && inode == (long long)st.st_ino)
+            found = pid;
+    if (f)
+        fclose(f);
+    return found;
 }
 
 void state_unlock(int fd)

@@ -137,6 +137,7 @@ Code history_values(Db *db, int64_t run, const char *split, const char *name, Ta
 /* Hold the state database for this process; status 3 if another one does.  *fd is -1 until it is held. */
 Code state_lock(const char *path, int *fd, Err *e);
 void state_unlock(int fd);
+int64_t state_holder(const char *path);         /* process that holds it; 0: not known */
 
 /* ---- progress.c: what a run says while it runs ---- */
 
