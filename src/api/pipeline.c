@@ -4,10 +4,10 @@
  *
  *   inputs_bind      text and tables -> program            (inputs.c: scan, catalog, front_bind)
  *   goal_find        which loss, which tables
- *   passes_before    once, logsumexp
+ *   passes_before    once, logsumexp, leaveout
  *   pass_grad        forward -> forward and backward       (pass/grad.c)
  *   optim_build      gradients -> updates                  (train/optim.c)
- *   passes_run       simplify, cse, prune, each checked with --verify and left out with --no-pass; sqljoin for SQL
+ *   passes_run       simplify, fuse, cse, prune, each checked with --verify and left out with --no-pass; sqljoin for SQL
  *   inputs_feed      rows for every base block
  *   engine or Forward */
 #include "api/session.h"
@@ -111,12 +111,11 @@ static void after_pass(Job *j, Prog *p, const char *name)
 
 void passes_before(Job *j, Prog *p)
 {
-    if (wants_verify(j))
+    const PassOpts o = { NULL, 0, left_out(j), wants_verify(j) };
+
+    if (o.verify)
         ir_verify(p, "bind");
-    pass_once(p);
-    after_pass(j, p, "once");
-    pass_logsumexp(p);
-    after_pass(j, p, "logsumexp");
+    run_passes(p, PASS_forward, &o);
 }
 
 void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
@@ -124,7 +123,7 @@ void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
     const PassOpts o = { keep, n_keep, left_out(j), wants_verify(j) };
 
     after_pass(j, p, "grad");
-    run_passes(p, &o);
+    run_passes(p, PASS_whole, &o);
     if (j->cmd->letter == 'e' || !strcmp(opt_text(j->o, OPT_engine, ""), "sql")) {
         pass_sqljoin(p);
         after_pass(j, p, "sqljoin");

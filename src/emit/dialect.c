@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dialect.c - what differs between engines, and nothing else.  The columns are described at Dialect in ir.h.
- * This release prints scripts for SQLite only; a row is added when its engine runs the tests.
- */
+ * This release prints scripts for SQLite only; a row is added when its engine runs the tests. */
 #include "emit/emit.h"
 
 #include <string.h>

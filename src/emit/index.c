@@ -34,7 +34,7 @@ static bool reads_source(void *arg, const Expr *e)
 }
 
 /* `e` is `column of s = what is known before s`: the column's bit. */
-static uint64_t looked_up(const Block *r, int s, const Expr *e)
+static uint64_t looked_up(int s, const Expr *e)
 {
     if (e->op != OP_eq && e->op != OP_same)
         return 0;
@@ -82,9 +82,9 @@ static IndexSet wanted_by(const Block *r, int s)
     IndexSet w = { 0, 0 };
 
     for (int k = 0; k < r->n_where; k++)
-        w.eq |= looked_up(r, s, r->where[k]);
+        w.eq |= looked_up(s, r->where[k]);
     for (int k = 0; k < r->src[s].n_on; k++)
-        w.eq |= looked_up(r, s, r->src[s].on[k]);
+        w.eq |= looked_up(s, r->src[s].on[k]);
     w.read = columns_read(r, s);
     return w;
 }

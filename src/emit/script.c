@@ -87,6 +87,11 @@ static void put_header(Script *s)
                                              : "Makes temporary tables only.\n");
     if (s->o->batch)
         buf_puts(s->out, "-- Reads the keys of the batch from sqlgrad_batch.\n");
+    for (int k = 0; k < s->p->n_assigns && s->o->what == EMIT_step; k++) {
+        buf_puts(s->out, "DROP TABLE IF EXISTS temp.");     /* a rollback must not bring an earlier run's back */
+        buf_ident(s->out, s->p->assign[k].from->name);
+        buf_puts(s->out, ";\n");
+    }
     buf_puts(s->out, "BEGIN;\n");
 }
 
@@ -287,8 +292,9 @@ static void put_computed_check(Script *s)
     n = 0;
     for (int k = 0; k < s->p->n_blocks; k++)
         if (s->need[k] && s->p->block[k]->kind != BLK_base) {
-            buf_puts(s->out, n++ ? ", " : "");
+            buf_puts(s->out, n == 0 ? "\n  " : n % 5 ? ", " : ",\n  ");
             buf_text(s->out, s->p->block[k]->name);
+            n++;
         }
     buf_puts(s->out, ");\nDROP TABLE temp.\"_sg_check\";\n");
 }

@@ -102,7 +102,7 @@ static void set_key(Binder *b, Decl *d, const int *col, int n, bool primary)
 
 NORETURN static void fail_clause(Binder *b, int location, const char *what)
 {
-    diag_fail(b->c, ERR_declare_clause, bind_span(b, location, 0),
+    diag_fail(b->c, ERR_declare_clause, location < 0 ? b->stmt->name_at : bind_span(b, location, 0),
               "%s has no meaning in a model; a declaration holds columns, "
               "PRIMARY KEY, UNIQUE, NOT NULL and CHECK",
               what);
@@ -196,7 +196,7 @@ Decl *declare_read(Binder *b, const PgQuery__CreateStmt *n)
 
     d->st = b->stmt;
     if (n->n_inh_relations || n->partbound || n->partspec || n->of_typename || n->n_options)
-        fail_clause(b, -1, "a clause after the columns");
+        fail_clause(b, -1, "what follows the columns");
     for (size_t i = 0; i < n->n_table_elts; i++)
         if (n->table_elts[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF)
             read_column(b, d, n->table_elts[i]->column_def);

@@ -183,18 +183,13 @@ static const char *const clause_words[] = {
     "WITH",   "PARTITION", "OVER",    "AND",   "NOT",   "NULL",     "EXISTS", "CAST",  "COALESCE"
 };
 
-/* Words that PostgreSQL's grammar keeps for itself; as names they need double quotes. */
+/* Words that PostgreSQL's grammar keeps for itself and that people take for names. */
 static const char *const reserved_words[] = {
-    "all",        "analyse",    "analyze", "and",     "any",        "array",     "as",
-    "asc",        "asymmetric", "both",    "case",    "cast",       "check",     "collate",
-    "column",     "constraint", "create",  "default", "deferrable", "desc",      "distinct",
-    "do",         "else",       "end",     "except",  "fetch",      "for",       "foreign",
-    "from",       "grant",      "group",   "having",  "in",         "initially", "intersect",
-    "into",       "lateral",    "leading", "limit",   "localtime",  "not",       "null",
-    "offset",     "on",         "only",    "or",      "order",      "placing",   "primary",
-    "references", "returning",  "select",  "some",    "symmetric",  "table",     "then",
-    "to",         "trailing",   "true",    "union",   "unique",     "user",      "using",
-    "variadic",   "when",       "where",   "window",  "with",       "false"
+    "all", "analyse", "analyze", "any", "array", "asc", "both", "cast", "check", "collate", "column",
+    "constraint", "create", "default", "desc", "distinct", "do", "fetch", "for", "foreign", "grant",
+    "group", "into", "lateral", "leading", "limit", "localtime", "offset", "only", "order", "placing",
+    "primary", "references", "returning", "some", "table", "to", "trailing", "unique", "user",
+    "using", "variadic", "window", "with"
 };
 
 static bool is_one_of(const char *s, Tok t, const char *const *words, size_t n)
@@ -227,8 +222,13 @@ static const char *meant_word(const char *s, Tok t)
     return NULL;
 }
 
-/* Where in its statement a token stands: the three before it, and the parenthesis it is in. */
-typedef struct Context { const char *s; Tok now, before[3]; int depth; bool in_decl; } Context;
+/* Where in its statement a token stands: its neighbours, and the parenthesis it is in. */
+typedef struct Context {
+    const char *s;
+    Tok now, next, before[3];
+    int depth;
+    bool in_decl;
+} Context;
 
 static Context find_context(const Scan *sc, const Stmt *st, size_t off)
 {
@@ -241,6 +241,7 @@ static Context find_context(const Scan *sc, const Stmt *st, size_t off)
         k.before[1] = k.before[0];
         k.before[0] = k.now;
         k.now = t;
+        k.next = lex_solid(k.s, end, t.off + t.len);
         if (t.kind == TOK_end || t.off + t.len > off)
             return k;
         if (t.kind == TOK_punct && k.s[t.off] == '(')
@@ -268,10 +269,16 @@ static bool lacks_type(const Context *k)
            (k->before[0].kind == TOK_word || k->before[0].kind == TOK_quoted);
 }
 
+/* A reserved word where a name may have been meant: not the ORDER of an ORDER BY. */
 static bool stands_as_name(const Context *k)
 {
-    return lex_is(k->s, k->before[0], "as") || stands_punct(k, k->before[0], ".") ||
-           (k->in_decl && k->depth == 1 && stands_punct(k, k->before[0], "(,"));
+    static const char *const before[] = { "select", "by", "from", "join", "table", "view", "where",
+                                          "and", "or", "on", "order", "when", "then", "else" };
+
+    return is_one_of(k->s, k->now, reserved_words, COUNT_OF(reserved_words)) &&
+           !lex_is(k->s, k->next, "by") &&
+           (stands_punct(k, k->before[0], "(,.=<>+-*/") ||
+            is_one_of(k->s, k->before[0], before, COUNT_OF(before)));
 }
 
 #define SHOWN(k, t) lex_shown((k)->s, t), (k)->s + (t).off
@@ -292,7 +299,7 @@ static void report_near(const Scan *sc, const Context *k, Span at)
                    (Span){ (int)k->before[0].off, (int)k->before[0].len, sc->file },
                    "column %.*s has no type; write INTEGER, REAL or TEXT after it",
                    SHOWN(k, k->before[0]));
-    else if (is_one_of(k->s, k->now, reserved_words, COUNT_OF(reserved_words)) && stands_as_name(k))
+    else if (stands_as_name(k))
         diag_error(c, ERR_scan_syntax, at,
                    "%.*s is a word of SQL; as a name it needs double quotes: \"%.*s\"",
                    SHOWN(k, k->now), SHOWN(k, k->now));

@@ -20,6 +20,8 @@ void pass_cse(Prog *p);
 void pass_fuse(Prog *p);
 /* Drop blocks that none of `keep` needs. */
 void pass_prune(Prog *p, Block *const *keep, int n_keep);
+/* Sources that are only looked for and always found leave their joins.  Before grad. */
+void pass_leaveout(Prog *p);
 /* Blocks marked @once read unrestricted twins of batched tables.  First of all passes. */
 void pass_once(Prog *p);
 /* LN(SUM(EXP(x))) through the group's maximum. */
@@ -37,7 +39,8 @@ Split pass_split(Prog *p, Block *const *target, int n);
 
 /* The list of passes with names, for --no-pass, --dump and explain. */
 typedef struct PassOpts { Block **keep; int n_keep; unsigned skip; bool verify; } PassOpts;
-void run_passes(Prog *p, const PassOpts *o);
+typedef enum PassStage { PASS_forward, PASS_whole } PassStage;      /* before and after pass_grad */
+void run_passes(Prog *p, PassStage stage, const PassOpts *o);
 int pass_count(void);
 const char *pass_name(int k);           /* bit k of PassOpts.skip leaves it out */
 #endif

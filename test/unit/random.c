@@ -2,15 +2,11 @@
  *
  * The generator against the known answers published with Random123 (kat_vectors, philox4x32-10), and
  * what the draws promise: ranges, moments, permutations that are permutations, no state. */
+#include "unit.h"
+
 #include "train/train.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-static int n_bad;
-#define EXPECT(cond) \
-    do { if (!(cond)) { n_bad++; printf("%s:%d: %s\n", __FILE__, __LINE__, #cond); } } while (0)
 
 static const struct { uint32_t ctr[4], key[2], out[4]; } known[] = {
     { { 0, 0, 0, 0 }, { 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
@@ -25,7 +21,7 @@ static void known_answers(void)
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         uint32_t out[4];
         philox4x32(known[i].ctr, known[i].key, out);
-        EXPECT(!memcmp(out, known[i].out, sizeof out));
+        CHECK(!memcmp(out, known[i].out, sizeof out));
     }
 }
 
@@ -39,11 +35,11 @@ static void moments(void)
         u1 += u, u2 += u * u, n1 += z, n2 += z * z;
         lo = fmin(lo, u), hi = fmax(hi, u);
     }
-    EXPECT(lo >= 0 && hi < 1);
-    EXPECT(fabs(u1 / N - 0.5) < 0.003 && fabs(u2 / N - 1.0 / 3) < 0.003);     /* > 4 deviations */
-    EXPECT(fabs(n1 / N) < 0.01 && fabs(n2 / N - 1) < 0.015);
-    EXPECT(draw_uniform(7, 1, 5) == draw_uniform(7, 1, 5));
-    EXPECT(draw_uniform(7, 1, 5) != draw_uniform(8, 1, 5) && draw_uniform(7, 1, 5) != draw_uniform(7, 2, 5));
+    CHECK(lo >= 0 && hi < 1);
+    CHECK(fabs(u1 / N - 0.5) < 0.003 && fabs(u2 / N - 1.0 / 3) < 0.003);     /* > 4 deviations */
+    CHECK(fabs(n1 / N) < 0.01 && fabs(n2 / N - 1) < 0.015);
+    CHECK(draw_uniform(7, 1, 5) == draw_uniform(7, 1, 5));
+    CHECK(draw_uniform(7, 1, 5) != draw_uniform(8, 1, 5) && draw_uniform(7, 1, 5) != draw_uniform(7, 2, 5));
 }
 
 static void permutations(void)
@@ -53,28 +49,23 @@ static void permutations(void)
 
     draw_permutation(0, 0, p, 100);
     draw_permutation(0, 1, q, 100);
-    EXPECT(memcmp(p, q, sizeof p) != 0);
+    CHECK(memcmp(p, q, sizeof p) != 0);
     for (int i = 0; i < 100; i++)
         seen[p[i]]++;
     for (int i = 0; i < 100; i++)
-        EXPECT(seen[i] == 1);
+        CHECK(seen[i] == 1);
     draw_permutation(0, 0, q, 100);
-    EXPECT(!memcmp(p, q, sizeof p));
+    CHECK(!memcmp(p, q, sizeof p));
     draw_permutation(3, 3, one, 1);
-    EXPECT(one[0] == 0);
+    CHECK(one[0] == 0);
     draw_permutation(3, 3, one, 0);
     for (uint64_t e = 0; e < 10000; e++) {
         draw_permutation(1, e, p, 5);
         first[p[0]]++;
     }
     for (int i = 0; i < 5; i++)
-        EXPECT(abs(first[i] - 2000) < 200);         /* 5 deviations */
+        CHECK(abs(first[i] - 2000) < 200);         /* 5 deviations */
 }
 
-int main(void)
-{
-    known_answers();
-    moments();
-    permutations();
-    return n_bad != 0;
-}
+TEST_MAIN({ "philox known answers", known_answers }, { "moments of draws", moments },
+          { "permutations", permutations })
