@@ -54,7 +54,7 @@ static Code probe_loss(Probe *p, double *out)
     while (rc == OK && c < t.n_cols && t.col[c].type != T_REAL)
         c++;
     if (rc == OK && (t.n_rows != 1 || c == t.n_cols || table_null(&t, c, 0)))
-        rc = err_set(&p->j->e, E_INPUT, ERR_train_loss, "no row reached the loss %s", q->target[0]->name);
+        rc = err_set(&p->j->e, E_INPUT, ERR_train_loss, "no row reached %s, the loss", q->target[0]->name);
     else if (rc == OK)
         *out = table_real(&t, c, 0);
     table_free(&t);

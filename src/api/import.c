@@ -56,7 +56,7 @@ static void say_import(Job *j, const ImportOpts *o, const ImportReport *r)
         if (r->n_labels)
             buf_printf(&b, "%s%s: %lld labels", b.n ? "; " : "", o->labels ? o->labels : o->table, (long long)r->n_labels);
     } else
-        buf_printf(&b, "%s: %lld rows", o->table, (long long)r->n_rows);
+        buf_printf(&b, "%s: %lld row%s", o->table, (long long)r->n_rows, r->n_rows == 1 ? "" : "s");
     if (opt_flag(j->o, OPT_json) || !opt_flag(j->o, OPT_quiet))
         job_out(j, REPORT_OUT, b.s);
     buf_free(&b);
@@ -66,6 +66,8 @@ static Code import_words(Job *j, const ImportOpts *o)
 {
     static const char *const formats[] = { "idx", "cifar10", "csv" };
 
+    if (!o->format || o->n_files < 1)
+        return err_set(&j->e, E_USAGE, ERR_api_missing, "import wants a format and files: sqlgrad import %s", j->cmd->arg);
     if (!strcmp(o->format, "npy"))
         return err_set(&j->e, E_USAGE, ERR_api_not_yet, "the format npy is not supported yet; there are idx, cifar10 and csv");
     for (size_t k = 0; k <= COUNT_OF(formats); k++) {

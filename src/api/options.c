@@ -52,6 +52,8 @@ static Code check_value(const Option *o, const char *v, Err *e)
 
     if (o->kind == 'i' && !(parse_int(v, n, &i) && i >= 0))
         return err_set(e, E_USAGE, ERR_api_value, "--%s wants a whole number, not \"%s\"", o->name, v);
+    if (o->kind == 'p' && !(parse_int(v, n, &i) && i > 0))
+        return err_set(e, E_USAGE, ERR_api_value, "--%s wants a whole number above 0, not \"%s\"", o->name, v);
     if (o->kind == 'n' && !(parse_real(v, n, &r) && r >= 0 && r < 1e300))
         return err_set(e, E_USAGE, ERR_api_value, "--%s wants a number that is not negative, not \"%s\"", o->name, v);
     if (o->kind == 'f' && strcmp(v, "0") && strcmp(v, "1"))

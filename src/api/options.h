@@ -4,7 +4,7 @@
  * check of which command takes what are made from it.
  *
  *   X(c_name, "name", kind, "ARG", commands, "help")
- *     kind      'f' flag, 't' text, 'l' text that adds up (comma-separated), 'n' number, 'i' integer >= 0
+ *     kind      'f' flag, 't' text, 'l' text that adds up (comma-separated), 'n' number >= 0, 'i' integer >= 0, 'p' > 0
  *     commands  letters of COMMANDS that take it */
 #ifndef SG_OPTIONS_H
 #define SG_OPTIONS_H
@@ -34,18 +34,18 @@
     X(wrt,       "wrt",         'l', "T[,T]",  "gtexc",    "tables to differentiate by (all @param tables)") \
     X(epochs,    "epochs",      'i', "N",      "te",       "train so many times over the data")      \
     X(steps,     "steps",       'i', "N",      "te",       "train so many steps")                    \
-    X(batch,     "batch",       'i', "N",      "te",       "batch keys a step; all of them if not given") \
+    X(batch,     "batch",       'p', "N",      "te",       "batch keys a step; all of them if not given") \
     X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop or adagrad, with arguments: 'sgd(momentum=0.9)'") \
     X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or an expression of step, epoch, steps, epochs") \
     X(decay,     "weight-decay",'n', "X",      "tex",      "weight decay")                           \
     X(clip,      "clip",        'n', "X",      "tex",      "scale gradients down to this global norm") \
     X(eval_bind, "eval-bind",   'l', "T=DBTABLE", "t",     "also evaluate with DBTABLE in place of T")  \
-    X(eval_every,"eval-every",  'i', "N",      "t",        "evaluate every N epochs (steps with --steps)") \
+    X(eval_every,"eval-every",  'p', "N",      "t",        "evaluate every N epochs (steps with --steps)") \
     X(stop,      "stop",        't', "METRIC:N", "t",      "stop when METRIC has not got better in N evaluations; -METRIC if lower is better") \
     X(keep,      "keep",        't', "best:METRIC", "t",   "leave the parameters that had the best METRIC") \
     X(fresh,     "fresh",       'f', "",       "t",        "start from new parameters even if there are some") \
     X(resume,    "resume",      'f', "",       "t",        "go on with the newest run, with its options") \
-    X(ckpt_every,"checkpoint-every", 'i', "N", "t",        "save every N steps (every 30 s if not given)") \
+    X(ckpt_every,"checkpoint-every", 'p', "N", "t",        "save every N steps (every 30 s if not given)") \
     X(seed,      "seed",        'i', "N",      "rgtvec",   "seed of all random numbers (0)")          \
     X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step")                   \
     X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite, duckdb, postgres or trino")       \
@@ -58,9 +58,9 @@
     X(replace,   "replace",     'f', "",       "i",        "replace an existing table")               \
     X(engine,    "engine",      't', "NAME",   "rgtvc",    "native, or sql inside the database")      \
     X(precision, "precision",   't', "P",      "rgtv",     "f32 or f64 (f32)")                        \
-    X(threads,   "threads",     'i', "N",      "rgtvc",    "threads of the native engine (all cores)") \
-    X(memory,    "memory",      'i', "MB",     "rgtvc",    "what the engine may plan for (three quarters of the machine's)") \
-    X(chunk,     "chunk",       'i', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
+    X(threads,   "threads",     'p', "N",      "rgtvc",    "threads of the native engine (all cores)") \
+    X(memory,    "memory",      'p', "MB",     "rgtvc",    "what the engine may plan for (three quarters of the machine's)") \
+    X(chunk,     "chunk",       'p', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
     X(json,      "json",        'f', "",       "rgtvci",   "one JSON object a line")                  \
     X(quiet,     "quiet",       'f', "",       "rgtvexci", "no notes, no progress")                   \
     X(no_pass,   "no-pass",     'l', "NAME",   "rgtvexc",  "leave a pass out (for finding bugs)")     \

@@ -139,7 +139,7 @@ Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
     const int64_t threads = opt_int(j->o, OPT_threads, cpus > 0 ? cpus : 1);
 
     *ops = !strcmp(engine, "sql") ? &engine_sql : &engine_native;
-    if (strcmp(engine, (*ops)->name))
+    if (strcmp(engine, "sql") && strcmp(engine, "native"))
         return err_set(&j->e, E_USAGE, ERR_api_value, "--engine is native or sql, not \"%s\"", engine);
     if (strcmp(precision, "f32") && strcmp(precision, "f64"))
         return err_set(&j->e, E_USAGE, ERR_api_value, "--precision is f32 or f64, not \"%s\"", precision);

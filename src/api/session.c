@@ -327,7 +327,10 @@ Code job_begin(Job *j, sqlgrad *s, const char *command, const char *model)
     j->seed = (uint64_t)opt_int(j->o, OPT_seed, 0);
     if (options_check(j->o, j->cmd, &j->e) != OK)
         return j->e.code;
-    return model ? inputs_open(j, model) : OK;
+    if (j->cmd->letter == 'i')
+        return OK;
+    return model ? inputs_open(j, model)
+                 : err_set(&j->e, E_USAGE, ERR_api_missing, "%s wants a model file: sqlgrad %s %s", command, command, j->cmd->arg);
 }
 
 /* Run-half errors have no position; those of the compile half were passed on already. */

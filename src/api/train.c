@@ -431,7 +431,8 @@ static Code nothing_to_do(Job *j, const TrainPlan *q)
         buf_printf(&b, "{\"event\":\"nothing to do\",\"run\":%lld,\"steps\":%lld}", (long long)q->newest.run,
                    (long long)q->newest.step);
     else
-        buf_printf(&b, "nothing to do: run %lld has done its %lld steps", (long long)q->newest.run, (long long)q->newest.step);
+        buf_printf(&b, "nothing to do: run %lld is finished, at step %lld", (long long)q->newest.run,
+                   (long long)q->newest.step);
     job_out(j, REPORT_OUT, b.s);
     buf_free(&b);
     return OK;
@@ -452,7 +453,13 @@ static Code compile_and_run(Job *j, TrainPlan *q, const char *model)
     t->report = (Report){ train_line, j, opt_flag(j->o, OPT_json), opt_flag(j->o, OPT_quiet), opt_flag(j->o, OPT_progress) };
     t->compile_seconds = j->compile_seconds + clock_seconds() - began;
     t->load_seconds = j->load_seconds;
-    return train_loop(t, &j->e);
+    rc = train_loop(t, &j->e);
+    if (rc == E_STOPPED) {
+        j->e = (Err){ 0 };
+        err_set(&j->e, rc, ERR_train_stopped, "interrupted after step %lld; its state is in %s, and --resume goes on from there",
+                (long long)t->ckpt.row.step - 1, j->state_path);
+    }
+    return rc;
 }
 
 static void train_free(TrainPlan *q)

@@ -139,6 +139,7 @@
     E(train_state, "train.state", "the stored optimizer state does not fit the run")               \
     E(train_unfinished, "train.unfinished", "note: the state database holds an unfinished run")    \
     E(train_kept, "train.kept", "note: parameters found in the state database are kept")            \
+    E(train_stopped, "train.stopped", "a run was interrupted, its state saved")                    \
     E(train_drawn, "train.drawn", "note: parameters are not in the database, so they are new")
 
 #define ERRORS_API(E)                                                                              \

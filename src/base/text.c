@@ -232,7 +232,7 @@ const char *nearest_name(const char *name, const char *const *names, int n)
 
     for (int i = 0; i < n; i++) {
         const int d = edit_distance(name, names[i]);
-        if (d <= least && (!best || d < least)) {
+        if (d <= least && d < (int)strlen(name) && (!best || d < least)) {
             best = names[i];
             least = d;
         }

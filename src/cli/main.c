@@ -52,7 +52,7 @@ static int usage(const char *what)
 {
     const int ids = getenv("SQLGRAD_SHOW_IDS") != NULL;
 
-    fprintf(stderr, "sqlgrad: %s%s%s%s\n", what, ids && session && *sqlgrad_errid(session) ? " [" : "",
+    fprintf(stderr, "sqlgrad: error: %s%s%s%s\n", what, ids && session && *sqlgrad_errid(session) ? " [" : "",
             ids && session ? sqlgrad_errid(session) : "", ids && session && *sqlgrad_errid(session) ? "]" : "");
     return SQLGRAD_USAGE;
 }
@@ -91,20 +91,16 @@ static int run_command(const char *command, const char **word, int n)
 {
     char what[300];
 
-    if (!strcmp(command, "import")) {
-        if (n < 2)
-            return usage("import wants a format and files: sqlgrad import FORMAT FILE... --db DB --table T");
-        return sqlgrad_import(session, word[0], word + 1, n - 1);
-    }
+    if (!strcmp(command, "import"))
+        return sqlgrad_import(session, n ? word[0] : NULL, word + 1, n - 1);
     for (size_t k = 0; k < sizeof commands / sizeof *commands; k++)
         if (!strcmp(command, commands[k].name)) {
-            if (n == 1)
-                return commands[k].run(session, word[0]);
-            snprintf(what, sizeof what, n ? "%s takes one model file, not also %.200s" : "%s wants a model file", command,
-                     n ? word[1] : "");
+            if (n <= 1)
+                return commands[k].run(session, n ? word[0] : NULL);
+            snprintf(what, sizeof what, "%s takes one model file, not also %.200s", command, word[1]);
             return usage(what);
         }
-    snprintf(what, sizeof what, "no command \"%.100s\"; try sqlgrad help", command);
+    snprintf(what, sizeof what, "no command \"%.100s\"; there are run, grad, train, eval, emit, explain, check, import", command);
     return usage(what);
 }
 

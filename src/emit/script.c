@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define CHECKED_AT_ONCE 100
+
 typedef struct Script {
     Buf *out; const Prog *p; const EmitOpts *o; const Dialect *d;
     Arena a;
@@ -248,43 +250,71 @@ static void put_result(Script *s, const Block *b)
 
 /* ---- the end of a step ---- */
 
-static void put_check(Script *s, const char *promise, const char *name)
+static void put_check(Script *s, const char *promise)
 {
-    Buf text = { 0 };
-
-    buf_puts(&text, promise);
-    buf_puts(&text, name);
     buf_puts(s->out, "CREATE TEMP TABLE \"_sg_check\" (\"ok\" INTEGER CONSTRAINT ");
-    buf_ident(s->out, text.s);
+    buf_ident(s->out, promise);
     buf_puts(s->out, " CHECK (\"ok\"));\nINSERT OR ROLLBACK INTO temp.\"_sg_check\"\nSELECT ");
-    buf_free(&text);
 }
 
-static void put_finite_check(Script *s, const Assign *a)
+static void put_check_end(Script *s, const char *close)
+{
+    buf_puts(s->out, close);
+    buf_puts(s->out, ";\nDROP TABLE temp.\"_sg_check\";\n");
+}
+
+/* A row for each value of b that is infinite, or NULL where none can be; false: b has no values. */
+static bool put_bad_values(Script *s, const Block *b, const char *before)
 {
     int n = 0;
 
-    put_check(s, "no NULL and no infinity in the new ", a->target->name);
-    buf_puts(s->out, "COUNT(*) = 0 FROM temp.");
-    buf_ident(s->out, a->from->name);
-    for (int k = 0; k < a->n_cols; k++) {
-        const Col *c = &a->from->col[a->from_col[k]];
-        if (c->type != T_REAL)
+    for (int c = 0; c < b->n_cols; c++) {
+        if (b->col[c].type != T_REAL)
             continue;
-        buf_puts(s->out, n++ ? " OR " : " WHERE ");
-        buf_ident(s->out, c->name);
-        buf_puts(s->out, " IS NULL OR ABS(");
-        buf_ident(s->out, c->name);
+        if (!n++) {
+            buf_puts(s->out, before);
+            buf_puts(s->out, "EXISTS (SELECT 1 FROM temp.");
+            buf_ident(s->out, b->name);
+        }
+        buf_puts(s->out, n == 1 ? " WHERE ABS(" : " OR ABS(");
+        buf_ident(s->out, b->col[c].name);
         buf_puts(s->out, ") > 1.7976931348623157e308");
+        if (!b->col[c].nullable) {
+            buf_puts(s->out, " OR ");
+            buf_ident(s->out, b->col[c].name);
+            buf_puts(s->out, " IS NULL");
+        }
     }
-    buf_puts(s->out, n ? ";\nDROP TABLE temp.\"_sg_check\";\n" : " WHERE FALSE;\nDROP TABLE temp.\"_sg_check\";\n");
+    buf_puts(s->out, n ? ")" : "");
+    return n > 0;
+}
+
+/* As the driver does after each step, for some blocks at a time: an expression has no more than 1000 levels. */
+static void put_finite_checks(Script *s)
+{
+    int n = 0;
+
+    for (int k = 0; k < s->p->n_blocks; k++) {
+        const Block *b = s->p->block[k];
+        if (!s->need[k] || b->kind == BLK_base)
+            continue;
+        if (n == 0)
+            put_check(s, "every value is finite");
+        n += put_bad_values(s, b, n ? "\n  OR " : "NOT (");
+        if (n == CHECKED_AT_ONCE) {
+            put_check_end(s, ")");
+            n = 0;
+        }
+    }
+    if (n)
+        put_check_end(s, ")");
 }
 
 static void put_computed_check(Script *s)
 {
     int n = 0;
 
-    put_check(s, "every block was computed", "");
+    put_check(s, "every block was computed");
     buf_puts(s->out, "COUNT(*) = ");
     for (int k = 0; k < s->p->n_blocks; k++)
         n += s->need[k] && s->p->block[k]->kind != BLK_base;
@@ -296,15 +326,14 @@ static void put_computed_check(Script *s)
             buf_text(s->out, s->p->block[k]->name);
             n++;
         }
-    buf_puts(s->out, ");\nDROP TABLE temp.\"_sg_check\";\n");
+    put_check_end(s, ")");
 }
 
 static void put_step_end(Script *s)
 {
     buf_puts(s->out, "\n-- nothing is changed unless all went well\nDROP TABLE IF EXISTS temp.\"_sg_check\";\n");
     put_computed_check(s);
-    for (int k = 0; k < s->p->n_assigns; k++)
-        put_finite_check(s, &s->p->assign[k]);
+    put_finite_checks(s);
     buf_puts(s->out, "\n-- new values\n");
     emit_assigns(s->out, s->p, "main", s->d);
 }

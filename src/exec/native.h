@@ -197,11 +197,12 @@ typedef struct Frame {
     void **data; uint8_t **null;        /* by register: where it is now */
     void **home; uint8_t **home_null;   /* its own memory */
     bool bad;                           /* an integer overflowed and was used */
-    void *mem;
+    void *mem; size_t cap;
 } Frame;
-bool frame_open(Native *n, Frame *f, const Tape *t);    /* constants are computed here; false: error set */
+/* Registers of `cap` elements (at most CHUNK); constants are computed here.  False: error set. */
+bool frame_open(Native *n, Frame *f, const Tape *t, size_t cap);
 void frame_close(Frame *f);
-/* Tuples t0 … t0 + nt, lanes l0 … l0 + nl of L; nl == L or nt == 1; nt * nl <= CHUNK. */
+/* Tuples t0 … t0 + nt, lanes l0 … l0 + nl of L; nl == L or nt == 1; nt * nl <= cap. */
 void frame_run(Frame *f, size_t t0, size_t nt, size_t l0, size_t nl, size_t L);
 /* Register r as codes, `count` of them. */
 void frame_codes(Frame *f, int r, size_t count, int64_t *out);
@@ -267,6 +268,7 @@ double text_to_real(const char *s);
 typedef struct OutCol {
     bool settled;               /* key, lane or known value: nothing to compute */
     int reg;                    /* register of the column or of the aggregate's argument, -1: none */
+    bool direct;                /* the register can stand in the output's own memory */
     bool fast;                  /* SUM of a product of two loads: fa × fb, of sources; fb NULL: times 1 */
     const Expr *fa, *fb;
 } OutCol;
@@ -293,6 +295,7 @@ typedef struct Plan {
     bool settled, hard;         /* hard: lists are built from present values, anew when they change */
     bool fresh;                 /* settled since the last computation */
     bool laned, carried;        /* lanes run through; the output keeps them */
+    bool no_lanes;              /* a source had a lane column and not one lane: choose again */
     bool no_null_lane;          /* an equality of lane columns: no lane may be NULL */
     int *lane_col;              /* per read: its lane column, -1: read expanded */
     Leg *leg; int n_legs;
@@ -323,18 +326,17 @@ struct Native {
     EngineOpts o;
     const Kern *k;
     size_t esz;                 /* bytes of a value */
-    Arena arena;
+    Arena arena, scratch;       /* scratch: of one call */
     Rel *rel; int n_rels;
     Dict dict;
     size_t used, limit;
     uint64_t clock;             /* versions */
     Pool *pool; int n_threads;
-    Err *err;
+    Err *err;                   /* of the running call */
     const Block *at;            /* being worked on, for messages */
-    bool restricted;            /* a batch is set */
     Table batch_keys; bool have_batch;
     uint64_t batch_ver;
-    Arr match_mem;
+    bool whole;                 /* @once: no batch */
     struct AssignMap *assign_map;
 };
 

@@ -105,7 +105,7 @@ bool settle_codes(Native *n, const Block *b, Input *in, int n_in, const Expr *e,
     } else {
         tape_init(n, &t, b, in, n_in, false);
         const int r = tape_full(&t, tape_expr(n, &t, e));
-        ok = tape_ready(n, &t) && frame_open(n, &f, &t);
+        ok = tape_ready(n, &t) && frame_open(n, &f, &t, count < CHUNK ? count : CHUNK);
         for (size_t at = 0; ok && at < count; at += CHUNK) {
             const size_t m = count - at < CHUNK ? count - at : CHUNK;
             frame_run(&f, at, m, 0, 1, 1);
@@ -135,7 +135,7 @@ static bool test_open(Joiner *j, Test *q, Input *in, Cond *const *c, int n)
     Expr all = { .op = OP_and, .type = T_BOOL, .n_args = n, .arg = e, .src = -1, .col = -1 };
     q->reg = tape_as(&q->t, tape_expr(j->n, &q->t, &all), RT_bool);
     q->t.n_memo = 0;                    /* `all` lives in this frame */
-    return tape_ready(j->n, &q->t) && frame_open(j->n, &q->f, &q->t);
+    return tape_ready(j->n, &q->t) && frame_open(j->n, &q->f, &q->t, CHUNK);
 }
 
 static void test_close(Test *q)

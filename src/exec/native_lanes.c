@@ -145,7 +145,7 @@ static bool data_allow(Native *n, const Rel *r, const LaneClass *k, bool *err)
         if (k->col[s] < 0)
             continue;
         const Lay *y = lay_with_lane(n, r->src[s], k->col[s], err);
-        if (!y || (first && !lay_same_lanes(first, y)) || (k->by_eq && has_null(y)))
+        if (!y || y->L == 0 || (first && !lay_same_lanes(first, y)) || (k->by_eq && has_null(y)))
             return false;
         first = y;
     }
@@ -357,7 +357,7 @@ static bool part_allows(Native *n, const Rel *r, const Part *part, int c, const 
         if (d != c && reads_class(&k, part->e[d]))
             return false;
     const Lay *y = lay_with_lane(n, r->src[part->src], e->col, err);
-    if (!y || (*first && !lay_same_lanes(*first, y)))
+    if (!y || y->L == 0 || (*first && !lay_same_lanes(*first, y)))
         return false;
     *first = y;
     return true;
@@ -406,14 +406,14 @@ static bool still_possible(Native *n, Rel *r, bool *err)
     LaneClass k = { r->plan.lane_col, 0, r->plan.no_null_lane };
 
     if (!r->plan.laned)
-        return true;
+        return !r->plan.no_lanes;
     if (r->b->kind != BLK_union)
         return data_allow(n, r, &k, err);
     const Lay *first = NULL;
     for (int p = 0; p < r->b->n_parts; p++) {
         const int s = r->b->part[p].src;
         const Lay *y = s < 0 ? NULL : lay_with_lane(n, r->src[s], r->plan.lane_col[p], err);
-        if (!y || (first && !lay_same_lanes(first, y)))
+        if (!y || y->L == 0 || (first && !lay_same_lanes(first, y)))
             return false;
         first = y;
     }
@@ -432,6 +432,9 @@ bool plan_choose_lanes(Native *n, Rel *r)
         take_class(r, NULL, false);
         return true;
     }
+    r->plan.no_lanes = false;
+    for (int s = 0; s < r->b->n_src; s++)
+        r->plan.no_lanes |= r->src[s]->lay.lane >= 0 && r->src[s]->lay.L == 0;
     return r->b->kind == BLK_union ? choose_union(n, r) : choose_class(n, r);
 }
 

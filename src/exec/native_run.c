@@ -9,13 +9,13 @@
 
 typedef struct Chunk { size_t t0, nt, l0, nl, L, n; } Chunk;
 
-bool frame_open(Native *n, Frame *f, const Tape *t)
+bool frame_open(Native *n, Frame *f, const Tape *t, size_t cap)
 {
-    const size_t count = (size_t)t->n_regs + 1, each = CHUNK * 8;
+    const size_t count = (size_t)t->n_regs + 1, lanes = (cap + 15) & ~(size_t)15, each = lanes * 8;
     const size_t ptrs = (4 * count * sizeof(void *) + 63) & ~(size_t)63;
 
-    *f = (Frame){ .n = n, .t = t };
-    f->mem = mem_try(ptrs + count * (each + CHUNK));
+    *f = (Frame){ .n = n, .t = t, .cap = lanes };
+    f->mem = mem_try(ptrs + count * (each + lanes));
     if (!f->mem)
         return native_fail(n, E_ENV, ERR_native_memory, "no memory for %d registers", t->n_regs);
     f->data = f->mem;
@@ -23,7 +23,7 @@ bool frame_open(Native *n, Frame *f, const Tape *t)
     f->null = (uint8_t **)(f->home + count);
     f->home_null = f->null + count;
     for (int r = 0; r < t->n_regs; r++) {
-        f->data[r] = f->home[r] = (char *)f->mem + ptrs + (size_t)r * (each + CHUNK);
+        f->data[r] = f->home[r] = (char *)f->mem + ptrs + (size_t)r * (each + lanes);
         f->null[r] = f->home_null[r] = t->reg[r].nulls && t->reg[r].type == RT_real ? (uint8_t *)f->home[r] + each : NULL;
     }
     frame_run(f, 0, 0, 0, 0, 0);
@@ -433,7 +433,7 @@ static void run_ins(Frame *f, const Ins *i, const Chunk *c)
 /* With nt == 0: the constants, whole registers of them. */
 void frame_run(Frame *f, size_t t0, size_t nt, size_t l0, size_t nl, size_t L)
 {
-    const Chunk c = { t0, nt, l0, nl, L, nt * nl }, whole = { 0, CHUNK, 0, 1, 1, CHUNK };
+    const Chunk c = { t0, nt, l0, nl, L, nt * nl }, whole = { 0, f->cap, 0, 1, 1, f->cap };
 
     for (int k = 0; k < f->t->n_ins; k++) {
         const Ins *i = &f->t->ins[k];

@@ -373,6 +373,15 @@ static bool materialise(Native *n, Leg *leg, int s)
     return true;
 }
 
+/* Not a load: those may be read in place. */
+static bool writes_memory(const Tape *t, int reg)
+{
+    for (int k = 0; k < t->n_ins; k++)
+        if (t->ins[k].dst == reg)
+            return t->ins[k].kind != IN_load && t->ins[k].kind != IN_pres;
+    return false;
+}
+
 static bool compile_out(Native *n, Rel *r, int g, int c)
 {
     Leg *leg = &r->plan.leg[g];
@@ -390,6 +399,9 @@ static bool compile_out(Native *n, Rel *r, int g, int c)
     if (!(agg && r->b->col[c].agg == AGG_count))
         reg = tape_as(&leg->tape, reg, type);
     o->reg = tape_full(&leg->tape, reg);
+    o->direct = !agg && type == RT_real && leg->tape.reg[o->reg].shape == SH_full && writes_memory(&leg->tape, o->reg);
+    for (int d = 0; d < c; d++)
+        o->direct = o->direct && leg->out[d].reg != o->reg;
     if (!o->fast)
         return true;
     if (!materialise(n, leg, o->fa->src) || (o->fb && !materialise(n, leg, o->fb->src)))

@@ -146,8 +146,8 @@ static void check_sets(Binder *b)
             known |= ascii_ieq(s->var[j], name);
         const char *near = nearest_name(name, s->set_name, s->n_sets);
         if (!known)
-            diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: the model has no :%s%s%s", name,
-                       name, near ? "; did you mean " : "", near ? near : "");
+            diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: the model has no :%s%s%s%s", name,
+                       name, near ? "; did you mean :" : "", near ? near : "", near ? "?" : "");
         else if (!isfinite(b->o->set_val[i]))
             diag_error(b->c, ERR_bind_var, (Span){ 0 }, "--set %s: not a finite number", name);
     }
@@ -279,11 +279,11 @@ NORETURN static void fail_no_such(Binder *b, const char *name, Span at)
     const bool have_db = b->cat && b->cat->have_db;
 
     if (near && strcmp(near, name))
-        diag_fail(b->c, ERR_bind_no_table, at, "no table %s; did you mean %s?", name, near);
+        diag_fail(b->c, ERR_bind_no_table, at, "no table \"%s\"; did you mean %s?", name, near);
     if (have_db)
-        diag_fail(b->c, ERR_bind_no_table, at, "no table %s in this file or in the database", name);
+        diag_fail(b->c, ERR_bind_no_table, at, "no table \"%s\" in this file or in the database", name);
     diag_fail(b->c, ERR_bind_no_table, at,
-              "no table %s in this file; declare it, CREATE TABLE %s (…), or name a database "
+              "no table \"%s\" in this file; declare it, CREATE TABLE %s (…), or name a database "
               "with --db",
               name, name);
 }
@@ -415,8 +415,8 @@ NORETURN static void fail_target(Binder *b, const char *name)
                   "table",
                   name);
     if (near && !ascii_ieq(near, name))
-        diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s; did you mean %s?", name, near);
-    diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table %s in the model or in the database",
+        diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table \"%s\"; did you mean %s?", name, near);
+    diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table \"%s\" in the model or in the database",
               name);
 }
 
@@ -930,6 +930,22 @@ static void add_name(Compile *c, NameSet *k, const char *name)
     VEC_PUSH(&c->arena, k->name, k->n, name);
 }
 
+/* The tables a @minimize names, unless the file defines them. */
+static void add_objective(Compile *c, const Directive *d, const NameSet *defined, NameSet *ask)
+{
+    const char *text = c->file[d->rest_at.file].text;
+    const size_t end = (size_t)(d->rest_at.off + d->rest_at.len);
+
+    for (Tok t = lex_solid(text, end, (size_t)d->rest_at.off);
+         t.kind != TOK_end && t.kind != TOK_open && !lex_is(text, t, "using");
+         t = lex_solid(text, end, t.off + t.len)) {
+        const char *name = lex_name(&c->arena, text, t);
+        if ((t.kind == TOK_word || t.kind == TOK_quoted) && !lex_is(text, t, "over") &&
+            !has_name(c, defined, name))
+            add_name(c, ask, name);
+    }
+}
+
 int front_tables(Scan *s, const char ***names)
 {
     Compile *c = s->c;
@@ -949,6 +965,9 @@ int front_tables(Scan *s, const char ***names)
             add_name(c, &ask, st->name);
         add_name(c, &defined, st->name);
     }
+    for (int i = 0; i < s->n_free; i++)
+        if (s->free_dir[i].word == DIR_minimize)
+            add_objective(c, &s->free_dir[i], &defined, &ask);
     *names = ask.name;
     return ask.n;
 }

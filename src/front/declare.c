@@ -540,6 +540,12 @@ static const char *cat_names(Binder *b, const CatTable *cat)
     return s;
 }
 
+/* Where a declared table was looked up, for messages: --bind may have given it another name. */
+static const char *place_of(const Decl *d, const CatTable *cat)
+{
+    return cat->db_name && !ascii_ieq(cat->db_name, d->st->name) ? cat->db_name : "the database";
+}
+
 /* What the database holds must be what is declared. */
 static void compare_column(Binder *b, const Decl *d, const DeclCol *k, const CatTable *cat)
 {
@@ -547,12 +553,12 @@ static void compare_column(Binder *b, const Decl *d, const DeclCol *k, const Cat
     const CatCol *have = &cat->col[at < 0 ? 0 : at];
 
     if (at < 0)
-        diag_fail(b->c, ERR_declare_column, k->at, "%s has no column %s in the database; it has %s",
-                  d->st->name, k->name, cat_names(b, cat));
+        diag_fail(b->c, ERR_declare_column, k->at, "%s has no column %s in %s; it has %s",
+                  d->st->name, k->name, place_of(d, cat), cat_names(b, cat));
     const Type type = have->type == T_BOOL ? T_INT : have->type;
     if (type != T_NULL && type != k->type && !(type == T_INT && k->type == T_REAL))
-        diag_fail(b->c, ERR_declare_type, k->at, "%s.%s is declared %s, but is %s in the database",
-                  d->st->name, k->name, k->type_text, type_name[type]);
+        diag_fail(b->c, ERR_declare_type, k->at, "%s.%s is declared %s, but is %s in %s",
+                  d->st->name, k->name, k->type_text, type_name[type], place_of(d, cat));
     if (k->not_null && have->nullable)
         diag_fail(b->c, ERR_declare_data, k->at,
                   "%s.%s is declared NOT NULL, but the database holds a NULL", d->st->name,

@@ -604,6 +604,8 @@ static void find_aggregates(Group *g, Block **counts)
 
 void group_stage(Query *q, Block **direct, const char *name)
 {
+    if (!q->d->n_src)
+        diag_fail(q->b->c, ERR_group_place, q->n_outs ? q->out[0].at : bind_span(q->b, -1, 0), "an aggregate needs a table in FROM");
     drop_determined_keys(q);
     if (direct && is_direct(q)) {
         *direct = direct_reduction(q, name);

@@ -151,6 +151,8 @@ Span node_span(Query *q, const Node *n)
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return node_span(q, n->collate_clause->arg);
     case PG_QUERY__NODE__NODE_GROUPING_SET: at = n->grouping_set->location; break;
     case PG_QUERY__NODE__NODE_JOIN_EXPR: return node_span(q, n->join_expr->rarg);
+    case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
+        return n->range_function->n_functions ? node_span(q, n->range_function->functions[0]) : bind_span(q->b, -1, 0);
     case PG_QUERY__NODE__NODE_LIST:
         return n->list->n_items ? node_span(q, n->list->items[0]) : bind_span(q->b, -1, 0);
     }
@@ -176,7 +178,10 @@ const char *src_text(Query *q, Span at)
 
     if (!at.len || (size_t)at.off + (size_t)len > f->len)
         return "this expression";
-    char *s = arena_strndup(q->a, f->text + at.off, (size_t)len);
+    int n = len;
+    while (len < at.len && n > 0 && (f->text[at.off + n] & 0xC0) == 0x80)     /* not inside a character */
+        n--;
+    char *s = arena_strndup(q->a, f->text + at.off, (size_t)n);
     for (char *p = s; *p; p++)
         if (*p == '\n' || *p == '\t' || *p == '\r')
             *p = ' ';

@@ -228,6 +228,7 @@ typedef struct Context {
     Tok now, next, before[3];
     int depth;
     bool in_decl;
+    Tok first;          /* behind the ( of CREATE TABLE name ( */
 } Context;
 
 static Context find_context(const Scan *sc, const Stmt *st, size_t off)
@@ -244,9 +245,13 @@ static Context find_context(const Scan *sc, const Stmt *st, size_t off)
         k.next = lex_solid(k.s, end, t.off + t.len);
         if (t.kind == TOK_end || t.off + t.len > off)
             return k;
-        if (t.kind == TOK_punct && k.s[t.off] == '(')
-            k.in_decl |= k.depth++ == 0 && k.now.off > (size_t)st->name_at.off && st->name_at.len &&
-                         k.before[0].off == (size_t)st->name_at.off;
+        const bool opens = t.kind == TOK_punct && k.s[t.off] == '(';
+        if (opens && !k.depth && st->name_at.len && k.before[0].off == (size_t)st->name_at.off) {
+            k.first = k.next;
+            k.in_decl = true;
+        }
+        if (opens)
+            k.depth++;
         else if (t.kind == TOK_punct && k.s[t.off] == ')')
             k.in_decl &= --k.depth > 0;
     }
@@ -340,7 +345,13 @@ static void report_syntax(Scan *sc, const Stmt *st, const Parsed *p)
     const Tok t = k.now.kind == TOK_end ? k.before[0] : k.now;
     const Span at = { (int)t.off, (int)t.len, sc->file };
 
-    if (strstr(p->message, "memory exhausted"))
+    /* CREATE TABLE t (a, b) could go on with AS SELECT: the parser waits for it */
+    const bool typeless = k.now.kind == TOK_end && k.first.len && stands_punct(&k, k.before[0], ")");
+
+    if (typeless)
+        diag_error(sc->c, id, (Span){ (int)k.first.off, (int)k.first.len, sc->file },
+                   "column %.*s has no type; write INTEGER, REAL or TEXT after it", SHOWN(&k, k.first));
+    else if (strstr(p->message, "memory exhausted"))
         diag_error(sc->c, ERR_scan_limit, at, "nested too deeply");
     else if (strstr(p->message, "at end of input"))
         diag_error(sc->c, id, at, "the %s ends here, unfinished%s",

@@ -84,7 +84,7 @@ static const char *near_column(Query *q, const Tab *only, const char *want)
         for (int c = 0; c < q->tab[k]->n_cols && (!only || only == q->tab[k]); c++)
             if (!q->tab[k]->col[c].hidden)
                 VEC_PUSH(q->a, name, n, q->tab[k]->col[c].name);
-    const char *best = n ? nearest_name(want, name, n) : NULL;
+    const char *best = n && strlen(want) > 2 ? nearest_name(want, name, n) : NULL;    /* all short names are near */
     return best ? arena_printf(q->a, "; did you mean \"%s\"", best) : "";
 }
 
@@ -125,7 +125,7 @@ NORETURN static void fail_no_table(Query *q, const Ident *want)
     for (int k = 0; k < q->n_tabs; k++)
         if (q->tab[k]->alias)
             VEC_PUSH(q->a, name, n, q->tab[k]->alias);
-    const char *near = n ? nearest_name(want->text, name, n) : NULL;
+    const char *near = n && strlen(want->text) > 2 ? nearest_name(want->text, name, n) : NULL;
     if (!n)
         diag_fail(q->b->c, ERR_query_no_table, want->at, "no table \"%s\" in FROM, which has none here", want->text);
     diag_fail(q->b->c, ERR_query_no_table, want->at, "no table \"%s\" in FROM; it has %s%s", want->text,

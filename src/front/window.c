@@ -262,24 +262,45 @@ static Block *rank_block(Query *q, Block *m, Expr **part, int n_part, const Orde
     return r;
 }
 
+/* Conditions that bring source s, a rank block of m, to m's rows in source src of d. */
+static void match_ranks(Query *q, Block *d, const Block *m, int src, int s)
+{
+    for (int j = 0; j < m->n_id; j++) {
+        Expr *x = ex_col(q->a, d, src, m->id_col[j]), *y = ex_col(q->a, d, s, j);
+        blk_add_where(q->b->p, d, ex2(q->a, m->col[m->id_col[j]].nullable ? OP_same : OP_eq, x, y));
+    }
+}
+
 Expr *rank_join(Query *q, int src, Expr **part, int n_part, const Order *order, int n_order)
 {
     Block *m = q->d->src[src].rel;
-    const Join join = q->d->src[src].join;
 
-    if (m->n_id == 0 && join == JOIN_inner)
+    if (m->n_id == 0)
         return ex_int(q->a, 1);
     Block *r = rank_block(q, m, part, n_part, order, n_order);
-    const int s = from_add_source(q, r, join, NULL, q->d->src[src].at, false);
-    for (int j = 0; j < m->n_id; j++) {
-        Expr *x = ex_col(q->a, q->d, src, m->id_col[j]), *y = ex_col(q->a, q->d, s, j);
-        Expr *e = ex2(q->a, m->col[m->id_col[j]].nullable ? OP_same : OP_eq, x, y);
-        if (join == JOIN_left)
-            blk_add_on(q->b->p, q->d, s, e);
-        else
-            blk_add_where(q->b->p, q->d, e);
-    }
+    const int s = from_add_source(q, r, JOIN_inner, NULL, q->d->src[src].at, false);
+    match_ranks(q, q->d, m, src, s);
     return ex_col(q->a, q->d, s, m->n_id);
+}
+
+/* The number of a subquery's row must be there before any join, whose ON may read it: source src
+ * becomes a block that has it as one column more. */
+static Expr *rank_before(Query *q, int src, Expr **part, int n_part, const Order *order, int n_order)
+{
+    Block *m = q->d->src[src].rel;
+    Block *r = m->n_id ? rank_block(q, m, part, n_part, order, n_order) : NULL;
+    Block *n = query_new_block(q, BLK_row, NULL);
+
+    blk_add_source(q->b->p, n, m, JOIN_inner, NULL);
+    if (r)
+        match_ranks(q, n, m, 0, blk_add_source(q->b->p, n, r, JOIN_inner, NULL));
+    for (int c = 0; c < m->n_cols; c++)
+        blk_add_col(q->b->p, n, m->col[c].name, ex_col(q->a, n, 0, c), AGG_none);
+    const int rank = blk_add_col(q->b->p, n, arena_printf(q->a, GEN_PREFIX "n%d", m->n_cols),
+                                 r ? ex_col(q->a, n, 1, m->n_id) : ex_int(q->a, 1), AGG_none);
+    query_done(q, n);
+    q->d->src[src].rel = n;
+    return ex_col(q->a, q->d, src, rank);
 }
 
 /* ROW_NUMBER() of this query's own rows, read as a value. */
@@ -409,7 +430,7 @@ static Expr *count_ranks(Query *q, const Tab *t)
                       .where = p->where, .n_where = p->n_where, .col = p->col, .n_cols = p->n_cols, .grad_of = -1,
                       .limit = 1, .mode = p->mode };
     query_done(q, p);
-    return rank_join(q, t->src, part, n_part, order, n_order);
+    return rank_before(q, t->src, part, n_part, order, n_order);
 }
 
 static void absorb_tab(Query *q, int tab)

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define LINE_MAX_CHARS 100
-#define GUARD_IN_LINE 24        /* larger operands are named first: nested guards must not double the text */
+#define GUARD_IN_LINE 8         /* larger operands get a name first; that costs no time, and text does not double */
 #define UNION_CHUNK 400         /* SQLite takes 500 terms in a compound SELECT */
 
 const Dialect dialect_canonical = {
@@ -333,20 +333,62 @@ static void put_guard(Printer *p, const Expr *e)
         put_guarded_log(p, e);
 }
 
-/* NaN is NULL there: what cannot be NULL must not be replaced by a default. */
-static void put_coalesce(Printer *p, const Expr *e)
+/* NULL in a LEFT source's REAL column may be a NaN, or say that no row was met: only a key column of that
+ * source tells.  The column to ask, or -1. */
+static int null_witness(const Printer *p, const Expr *e)
 {
-    int n = 1;
+    if (e->op != OP_col || e->type != T_REAL || p->b->kind == BLK_base)
+        return -1;
+    const Block *r = p->b->src[e->src].rel;
+    for (int c = 0; c < r->n_cols && !r->col[e->col].nullable; c++)
+        if (r->col[c].type != T_REAL && !r->col[c].nullable)
+            return c;
+    return -1;
+}
 
-    while (n < e->n_args && e->arg[n - 1]->nullable)
-        n++;
-    if (n == 1) {
-        put_expr(p, e->arg[0], PREC_atom);
+/* COALESCE of the arguments from k on.  What cannot be NULL must not be replaced by a default: it may be NaN. */
+static void put_coalesce(Printer *p, const Expr *e, int k)
+{
+    const Expr *x = e->arg[k];
+    const int witness = null_witness(p, x);
+
+    if (!x->nullable || k == e->n_args - 1) {
+        put_expr(p, x, PREC_atom);
         return;
     }
-    buf_puts(p->out, "COALESCE(");
-    put_list(p, e->arg, n);
-    buf_putc(p->out, ')');
+    if (witness < 0) {
+        buf_puts(p->out, "COALESCE(");
+        put_expr(p, x, PREC_or);
+        buf_puts(p->out, ", ");
+        put_coalesce(p, e, k + 1);
+        buf_putc(p->out, ')');
+        return;
+    }
+    buf_puts(p->out, "CASE WHEN ");
+    put_column(p, x->src, witness);
+    buf_puts(p->out, " IS NULL THEN ");
+    put_coalesce(p, e, k + 1);
+    buf_puts(p->out, " ELSE ");
+    put_expr(p, x, PREC_or);
+    buf_puts(p->out, " END");
+}
+
+/* IS [NOT] NULL of a REAL, where NaN is NULL and must not count; false: the plain form will do. */
+static bool put_null_test(Printer *p, const Expr *e)
+{
+    const Expr *x = e->arg[0];
+    const int witness = null_witness(p, x);
+
+    if (x->type != T_REAL || (x->nullable && witness < 0))
+        return false;
+    if (!x->nullable) {
+        buf_puts(p->out, e->op == OP_is_null ? "FALSE" : "TRUE");
+        return true;
+    }
+    buf_putc(p->out, '(');
+    put_column(p, x->src, witness);
+    buf_printf(p->out, " %s)", op_info[e->op].sql);
+    return true;
 }
 
 static void put_round_binary(Printer *p, const Expr *e)
@@ -370,10 +412,9 @@ static bool put_special(Printer *p, const Expr *e)
     if (d->guard_ieee && needs_guard(p, e))
         put_guard(p, e);
     else if (d->guard_ieee && e->op == OP_coalesce && e->type == T_REAL)
-        put_coalesce(p, e);
-    else if (d->guard_ieee && (e->op == OP_is_null || e->op == OP_not_null) && e->arg[0]->type == T_REAL &&
-             !e->arg[0]->nullable)
-        buf_puts(p->out, e->op == OP_is_null ? "FALSE" : "TRUE");
+        put_coalesce(p, e, 0);
+    else if (d->guard_ieee && (e->op == OP_is_null || e->op == OP_not_null))
+        return put_null_test(p, e);
     else if (d->sign_is_int && e->op == OP_sign && e->type == T_REAL) {
         buf_puts(p->out, "CAST(");
         put_op(p, e);

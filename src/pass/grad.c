@@ -27,7 +27,10 @@ static Block *union_of(Back *k, const Block *r, int *id, int *d)
     const int n = k->n_contrib[r->id];
     int col = 0;
 
-    const int tag = blk_add_col(k->p, u, GEN_PREFIX "branch", NULL, AGG_none);
+    const char *tag_name = GEN_PREFIX "branch";
+    while (blk_find_col(r, tag_name) >= 0)          /* r may be a union itself */
+        tag_name = arena_printf(k->a, "%s_", tag_name);
+    const int tag = blk_add_col(k->p, u, tag_name, NULL, AGG_none);
     u->col[tag].type = T_INT;
     u->col[tag].hidden = true;
     for (int i = 0; i < r->n_id; i++) {
@@ -50,6 +53,11 @@ static Block *union_of(Back *k, const Block *r, int *id, int *d)
                 part.e[d[col]] = ex_col(k->a, u, part.src, from->d[col]);
         VEC_PUSH(k->a, u->part, u->n_parts, part);
     }
+    int *whole = grad_ints(k->a, r->n_id + 1, tag);
+    for (int i = 0; i < r->n_id; i++)
+        whole[i + 1] = id[i];
+    blk_set_id(k->p, u, whole, r->n_id + 1);
+    u->id_fixed = true;
     return u;
 }
 

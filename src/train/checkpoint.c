@@ -201,6 +201,22 @@ static Code write_run(Checkpoint *k, Err *e)
     return rc;
 }
 
+/* The next step's row, so that an emitted script goes on from here too; no row if its learning rate is not
+ * finite, as one that ends at the last step may be. */
+static Code write_step(Checkpoint *k, const StepPlan *s, Err *e)
+{
+    Table row = { 0 };
+    Err ignored = { 0 };
+    Code rc;
+
+    if (optim_step_row(s, k->row.step, k->row.epoch, &row, &ignored) == OK)
+        rc = db_create(k->db, s->step->name, &row, true, e);
+    else
+        rc = db_drop(k->db, s->step->name, e);
+    table_free(&row);
+    return rc;
+}
+
 static Code write_all(Checkpoint *k, const StepPlan *s, const Table *param, const Table *state, Err *e)
 {
     Code rc = k->begun ? OK : begin_run(k, s, state, e);
@@ -210,6 +226,7 @@ static Code write_all(Checkpoint *k, const StepPlan *s, const Table *param, cons
         if (rc == OK && k->begun && s->state[i])
             rc = db_update(k->db, s->state[i]->name, &state[i], e);
     }
+    if (rc == OK) rc = write_step(k, s, e);
     if (rc == OK) rc = write_history(k, e);
     return rc == OK ? write_run(k, e) : rc;
 }

@@ -195,7 +195,8 @@ static Code read_loss(Loop1 *l)
     while (c < t.n_cols && t.col[c].type != T_REAL)
         c++;
     if (rc == OK && (t.n_rows != 1 || c == t.n_cols || table_null(&t, c, 0)))
-        rc = err_set(l->e, E_INPUT, ERR_train_loss, "no row reached the loss %s at step %lld", b->name, (long long)l->step);
+        rc = err_set(l->e, E_INPUT, ERR_train_loss, "no row reached %s, the loss, at step %lld", b->name,
+                     (long long)l->step);
     else if (rc == OK)
         l->loss = table_real(&t, c, 0);
     table_free(&t);

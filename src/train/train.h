@@ -110,7 +110,8 @@ void forward_close(Forward *f);
 /* ---- checkpoint.c, history.c ----
  *
  * In the state database: sqlgrad_run (a row a run), sqlgrad_history (losses and metrics), the parameters under
- * their own names, and for each parameter sqlgrad_state_T with its keys and what the optimizer keeps. */
+ * their own names, for each parameter sqlgrad_state_T with its keys and what the optimizer keeps, and
+ * sqlgrad_step with the number and learning rate of the next step. */
 
 typedef struct RunRow {
     int64_t run, seed, epoch, step;

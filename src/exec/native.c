@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native.c - the native engine's interface, and what is computed when.  Every relation carries versions; a
+ * block is settled anew when the rows it was settled on changed, and computed anew when a value it reads
+ * did.  Lifetimes (static, batch, step) follow by themselves. */
+#include "exec/native.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Rows of an assignment's source for every row of its target, kept while neither side's rows change. */
+typedef struct AssignMap { uint64_t target_rows, target_lane, from_rows, from_lane; Arr from; } AssignMap;
+
+static Native *native_of(Engine *e)
+{
+    return (Native *)e;
+}
+
+static Rel *rel_of(Native *n, const Block *b)
+{
+    for (int k = 0; k < n->n_rels; k++)
+        if (n->rel[k].b == b)
+            return &n->rel[k];
+    BUG("block %s is not in the engine's program", b->name);
+}
+
+/* ---- open, close ---- */
+
+static size_t default_limit(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 ? (size_t)pages / 4 * 3 * (size_t)size : (size_t)4 << 30;
+}
+
+static bool is_assigned(const Prog *p, const Block *b)
+{
+    for (int k = 0; k < p->n_assigns; k++)
+        if (p->assign[k].target == b)
+            return true;
+    return false;
+}
+
+static Lifetime life_of(const Prog *p, const Rel *r)
+{
+    const Block *b = r->b;
+    Lifetime life = LIFE_static;
+
+    if (b->kind == BLK_base)
+        return b->is_param || b->role == BASE_driver || b->life == LIFE_step || is_assigned(p, b) ? LIFE_step
+             : base_is_batched(r) ? LIFE_batch : LIFE_static;
+    for (int s = 0; s < b->n_src; s++)
+        life = r->src[s]->life > life ? r->src[s]->life : life;
+    return b->is_once ? LIFE_static : life;
+}
+
+static bool carries_batch(const Rel *r, const Expr *e)
+{
+    return e && e->op == OP_col && r->src[e->src]->batch_col[e->col];
+}
+
+static void mark_batch_cols(Rel *r)
+{
+    const Block *b = r->b;
+
+    for (int c = 0; c < b->n_cols; c++) {
+        for (int k = 0; base_is_batched(r) && b->kind == BLK_base && k < b->n_batch; k++)
+            r->batch_col[c] |= ascii_ieq(b->col[c].name, b->batch_key[k]);
+        for (int p = 0; p < b->n_parts; p++)
+            r->batch_col[c] |= carries_batch(r, b->part[p].e[c]);
+        r->batch_col[c] |= b->kind != BLK_base && b->kind != BLK_union && carries_batch(r, b->col[c].e);
+    }
+}
+
+static bool open_rel(Native *n, int k)
+{
+    Rel *r = &n->rel[k];
+    const Block *b = n->p->block[k];
+
+    r->b = b;
+    r->id = k;
+    r->src = ARENA_ARRAY(&n->arena, Rel *, b->n_src + 1);
+    r->batch_col = ARENA_ARRAY(&n->arena, bool, b->n_cols + 1);
+    for (int s = 0; s < b->n_src; s++)
+        r->src[s] = rel_of(n, b->src[s].rel);
+    if (b->n_src > MAX_SRC - 1)
+        return native_fail(n, E_INPUT, ERR_native_rows, "%s joins %d tables; at most %d can be", b->name, b->n_src, MAX_SRC - 1);
+    r->life = life_of(n->p, r);
+    mark_batch_cols(r);
+    lay_init(n, &r->lay, b);
+    return b->kind == BLK_base ? base_open(n, r) : plan_open(n, r);
+}
+
+static void native_close(Engine *e)
+{
+    Native *n = native_of(e);
+
+    if (!n)
+        return;
+    for (int k = 0; k < n->n_rels; k++) {
+        Rel *r = &n->rel[k];
+        for (int c = 0; r->view && c < r->b->n_cols; c++)
+            if (r->view[c])
+                lay_free(n, r->view[c]);
+        if (!r->b)
+            continue;
+        lay_free(n, &r->lay);
+        if (r->base)
+            base_free(n, r);
+        plan_free(n, r);
+    }
+    for (int k = 0; n->assign_map && k < n->p->n_assigns; k++)
+        arr_drop(n, &n->assign_map[k].from);
+    table_free(&n->batch_keys);
+    pool_close(n->pool);
+    arena_free(&n->dict.arena);
+    arena_free(&n->arena);
+    mem_free(n);
+}
+
+static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
+{
+    Native *n = mem_alloc(sizeof *n);
+    bool ok = true;
+
+    *out = NULL;
+    n->engine.ops = &engine_native;
+    n->p = p;
+    n->o = *o;
+    n->err = e;
+    n->k = kern_for(o->f64);
+    n->esz = o->f64 ? sizeof(double) : sizeof(float);
+    n->limit = o->mem_limit ? o->mem_limit : default_limit();
+    n->n_threads = o->threads > 0 ? o->threads : 1;
+    n->rel = ARENA_ARRAY(&n->arena, Rel, p->n_blocks + 1);
+    n->assign_map = ARENA_ARRAY(&n->arena, AssignMap, p->n_assigns + 1);
+    for (int k = 0; ok && k < p->n_blocks; k++) {
+        n->n_rels = k + 1;
+        ok = open_rel(n, k);
+    }
+    if (!ok) {
+        native_close(&n->engine);
+        return e->code;
+    }
+    n->pool = n->n_threads > 1 ? pool_open(n->n_threads) : NULL;
+    *out = &n->engine;
+    return OK;
+}
+
+static Code done(Native *n, bool ok)
+{
+    n->at = NULL;
+    if (!ok && n->err->code == OK)
+        BUG("the native engine failed without saying why");
+    return ok ? OK : n->err->code;
+}
+
+/* ---- bind, batch ---- */
+
+static Code native_bind(Engine *e, const Block *base, const Table *t, Err *err)
+{
+    Native *n = native_of(e);
+
+    n->err = err;
+    n->at = base;
+    return done(n, base_bind(n, rel_of(n, base), t));
+}
+
+/* A copy: the caller's table may go. */
+static bool copy_keys(Native *n, const Table *keys)
+{
+    Table *to = &n->batch_keys;
+
+    table_free(to);
+    bool ok = table_init(to, keys->name ? keys->name : "batch", keys->n_cols, keys->n_rows);
+    for (int c = 0; ok && c < keys->n_cols; c++) {
+        bool nulls = false;
+        for (size_t r = 0; r < keys->n_rows; r++)
+            nulls |= table_null(keys, c, r);
+        ok = table_add_col(to, c, keys->col[c].name, keys->col[c].type, nulls);
+        for (size_t r = 0; ok && r < keys->n_rows; r++) {
+            const size_t at = table_at(keys, &keys->col[c], r);
+            if (nulls)
+                to->col[c].null[r] = table_null(keys, c, r);
+            if (to->col[c].type == T_TEXT)
+                to->col[c].s[r] = arena_strdup(&to->arena, keys->col[c].s[at]);
+            else if (to->col[c].type == T_REAL)
+                to->col[c].r[r] = table_real(keys, c, r);
+            else
+                to->col[c].i[r] = keys->col[c].i[at];
+        }
+    }
+    return ok || native_fail(n, E_ENV, ERR_native_memory, "no memory for the keys of a batch");
+}
+
+static Code native_batch(Engine *e, const Table *keys, Err *err)
+{
+    Native *n = native_of(e);
+
+    n->err = err;
+    n->have_batch = keys != NULL;
+    n->batch_ver = ++n->clock;
+    return done(n, !keys || copy_keys(n, keys));
+}
+
+/* ---- run ---- */
+
+static bool evaluate(Native *n, Rel *r)
+{
+    bool stale;
+
+    n->at = r->b;
+    if (native_stopped(n))
+        return false;
+    r->evaluated = true;
+    if (r->b->kind == BLK_base)
+        return base_load(n, r, n->whole);
+    if (r->b->is_once && r->once_done)
+        return true;
+    if (!plan_stale(n, r, &stale) || (stale && !plan_settle(n, r)))
+        return false;
+    return !plan_inputs_moved(r) || plan_compute(n, r);
+}
+
+static void need_rel(Rel *r, bool once_too)
+{
+    if (r->needed)
+        return;
+    r->needed = true;
+    for (int s = 0; s < r->b->n_src && (once_too || !(r->b->is_once && r->once_done)); s++)
+        need_rel(r->src[s], once_too);
+}
+
+static void need_none(Native *n)
+{
+    for (int k = 0; k < n->n_rels; k++)
+        n->rel[k].needed = false;
+}
+
+static bool evaluate_needed(Native *n)
+{
+    for (int k = 0; k < n->n_rels; k++)
+        if (n->rel[k].needed && !evaluate(n, &n->rel[k]))
+            return false;
+    return true;
+}
+
+/* `@once` relations that are needed and not there yet: they and what is behind them, over the whole data. */
+static bool evaluate_once(Native *n, Block *const *target, int n_targets)
+{
+    bool any = false;
+
+    need_none(n);
+    for (int t = 0; t < n_targets; t++)
+        need_rel(rel_of(n, target[t]), false);
+    bool *wanted = ARENA_ARRAY(&n->scratch, bool, n->n_rels + 1);
+    for (int k = 0; k < n->n_rels; k++)
+        any |= wanted[k] = n->rel[k].needed && n->rel[k].b->is_once && !n->rel[k].once_done;
+    if (!any)
+        return true;
+    need_none(n);
+    for (int k = 0; k < n->n_rels; k++)
+        if (wanted[k])
+            need_rel(&n->rel[k], false);
+    n->whole = true;
+    const bool ok = evaluate_needed(n);
+    n->whole = false;
+    for (int k = 0; ok && k < n->n_rels; k++)
+        n->rel[k].once_done |= wanted[k] || (n->rel[k].needed && n->rel[k].b->is_once);
+    return ok;
+}
+
+static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_step, Err *err)
+{
+    Native *n = native_of(e);
+
+    (void)new_step;                     /* versions tell */
+    n->err = err;
+    bool ok = evaluate_once(n, target, n_targets);
+    need_none(n);
+    for (int t = 0; t < n_targets; t++)
+        need_rel(rel_of(n, target[t]), false);
+    ok = ok && evaluate_needed(n);
+    arena_free(&n->scratch);
+    return done(n, ok);
+}
+
+/* ---- assign ---- */
+
+/* The column of the source that holds target column c: assigned to it, or of its name. */
+static int column_for(const Assign *a, int c)
+{
+    for (int k = 0; k < a->n_cols; k++)
+        if (a->to_col[k] == c)
+            return a->from_col[k];
+    for (int k = 0; k < a->from->n_cols; k++)
+        if (ascii_ieq(a->from->col[k].name, a->target->col[c].name))
+            return k;
+    BUG("%s is assigned from %s, which lacks %s", a->target->name, a->from->name, a->target->col[c].name);
+}
+
+static bool identity_codes(Native *n, const Assign *a, Rel *target, Rel *from, const int64_t **key_t, const int64_t **key_f)
+{
+    const Block *b = target->b;
+
+    for (int k = 0; k < b->n_id; k++) {
+        const int c = b->id_col[k], d = column_for(a, c);
+        if (!(key_t[k] = lay_codes(n, &target->lay, c)) || !(key_f[k] = lay_codes(n, &from->lay, d)))
+            return false;
+    }
+    return true;
+}
+
+/* Flat position in `from` of every flat position in `target`; ROW_NONE: no row. */
+static bool match_rows(Native *n, const Assign *a, Rel *target, Rel *from, AssignMap *m)
+{
+    const size_t N = lay_size(&target->lay);
+    const int n_id = target->b->n_id;
+    const int64_t **key_t = ARENA_ARRAY(&n->scratch, const int64_t *, n_id + 1);
+    const int64_t **key_f = ARENA_ARRAY(&n->scratch, const int64_t *, n_id + 1);
+    int64_t *code = ARENA_ARRAY(&n->scratch, int64_t, n_id + 1);
+    KeyTable t = { 0 };
+
+    if (m->from.p && m->target_rows == target->lay.rows_ver && m->target_lane == target->lay.lane_ver &&
+        m->from_rows == from->lay.rows_ver && m->from_lane == from->lay.lane_ver)
+        return true;
+    bool ok = identity_codes(n, a, target, from, key_t, key_f) && arr_need(n, &m->from, N * sizeof(uint32_t)) &&
+              keys_build(n, &t, n_id, key_f, NULL, lay_size(&from->lay));
+    for (size_t k = 0; ok && k < N; k++) {
+        for (int c = 0; c < n_id; c++)
+            code[c] = key_t[c][k];
+        const uint32_t g = keys_find(&t, code);
+        ((uint32_t *)m->from.p)[k] = g == ROW_NONE ? ROW_NONE : t.first[g];
+    }
+    keys_free(n, &t);
+    m->target_rows = target->lay.rows_ver;
+    m->target_lane = target->lay.lane_ver;
+    m->from_rows = from->lay.rows_ver;
+    m->from_lane = from->lay.lane_ver;
+    return ok;
+}
+
+/* New values of one column, in a block of its own: all assignments read the values of before. */
+typedef struct NewCol { Rel *target; int col; const uint32_t *map; Arr val, null, key; const Lay *from; const LCol *k; } NewCol;
+
+static bool gather_new(Native *n, NewCol *c, Rel *from, int from_col)
+{
+    const size_t N = lay_size(&c->target->lay);
+
+    c->from = &from->lay;
+    c->k = &from->lay.col[from_col];
+    if (c->k->type != T_REAL) {
+        const int64_t *code = lay_codes(n, &from->lay, from_col);
+        if (!code || !arr_need(n, &c->key, N * sizeof *code))
+            return false;
+        for (size_t k = 0; k < N; k++)
+            ((int64_t *)c->key.p)[k] = c->map[k] == ROW_NONE ? KEY_NULL : code[c->map[k]];
+        return true;
+    }
+    if (!arr_need(n, &c->val, N * n->esz) || !arr_need(n, &c->null, N))
+        return false;
+    n->k->gather(c->val.p, c->null.p, c->k->val, c->k->nulls ? c->k->null : NULL, c->map, N);
+    return true;
+}
+
+static bool row_moves(const NewCol *c, size_t k)
+{
+    return c->map[k] != ROW_NONE && (!c->from->masked || c->from->pres[c->map[k]]);
+}
+
+static bool put_new(Native *n, NewCol *c)
+{
+    Lay *y = &c->target->lay;
+    LCol *to = &y->col[c->col];
+    const size_t N = lay_size(y);
+
+    n->at = c->target->b;
+    if (to->kind == CK_lane || (to->kind == CK_row && y->L != 1))
+        return native_fail(n, E_INPUT, ERR_native_table, "a key that runs along the lanes cannot be assigned");
+    for (size_t k = 0; k < N; k++) {
+        if (!row_moves(c, k))
+            continue;
+        if (to->kind != CK_val) {
+            to->key[k] = ((const int64_t *)c->key.p)[k];
+            continue;
+        }
+        const bool null = ((const uint8_t *)c->null.p)[k];
+        if (null && !to->nulls)
+            return native_fail(n, E_INPUT, ERR_native_table, "column %s became NULL", c->target->b->col[c->col].name);
+        val_set(n, to->val, k, null ? 0 : val_get(n, c->val.p, k));
+        if (to->nulls)
+            to->null[k] = null;
+        to->any_null |= null;
+    }
+    if (to->kind == CK_val)
+        to->finite = n->k->finite(to->val, N);
+    else
+        y->rows_ver = ++n->clock;
+    y->val_ver = ++n->clock;
+    return true;
+}
+
+static bool can_assign(Native *n, const Rel *target)
+{
+    if (base_is_batched(target) && n->have_batch)
+        return native_fail(n, E_INPUT, ERR_native_table, "a @data table cannot be changed while batches are drawn from it");
+    return true;
+}
+
+static Code native_assign(Engine *e, Err *err)
+{
+    Native *n = native_of(e);
+    const Prog *p = n->p;
+    NewCol *col = NULL;
+    int n_cols = 0;
+    bool ok = true;
+
+    n->err = err;
+    for (int k = 0; ok && k < p->n_assigns; k++) {
+        Rel *target = rel_of(n, p->assign[k].target), *from = rel_of(n, p->assign[k].from);
+        n->at = target->b;
+        ok = can_assign(n, target) && base_load(n, target, false) && match_rows(n, &p->assign[k], target, from, &n->assign_map[k]);
+        for (int c = 0; ok && c < p->assign[k].n_cols; c++) {
+            NewCol now = { .target = target, .col = p->assign[k].to_col[c], .map = n->assign_map[k].from.p };
+            ok = gather_new(n, &now, from, p->assign[k].from_col[c]);
+            VEC_PUSH(&n->scratch, col, n_cols, now);
+        }
+    }
+    for (int c = 0; ok && c < n_cols; c++)
+        ok = put_new(n, &col[c]);
+    for (int c = 0; c < n_cols; c++) {
+        arr_drop(n, &col[c].val);
+        arr_drop(n, &col[c].null);
+        arr_drop(n, &col[c].key);
+    }
+    arena_free(&n->scratch);
+    return done(n, ok);
+}
+
+/* ---- fetch ---- */
+
+static size_t count_here(const Lay *y)
+{
+    size_t m = 0;
+
+    for (size_t k = 0; k < lay_size(y); k++)
+        m += !y->masked || y->pres[k];
+    return m;
+}
+
+static bool fetch_key(Native *n, Lay *y, int c, Table *out, int to)
+{
+    const int64_t *code = lay_codes(n, y, c);
+    TableCol *k = &out->col[to];
+    size_t at = 0;
+
+    for (size_t j = 0; code && j < lay_size(y); j++) {
+        if (y->masked && !y->pres[j])
+            continue;
+        const bool null = code[j] == KEY_NULL;
+        k->null[at] = null;
+        if (k->type == T_TEXT)
+            k->s[at] = null ? "" : arena_strdup(&out->arena, dict_text(&n->dict, code[j]));
+        else
+            k->i[at] = null ? 0 : code[j];
+        at++;
+    }
+    return code != NULL;
+}
+
+static void fetch_real(Native *n, const Lay *y, const LCol *from, TableCol *k)
+{
+    size_t at = 0;
+
+    for (size_t j = 0; j < lay_size(y); j++) {
+        if (y->masked && !y->pres[j])
+            continue;
+        k->null[at] = from->nulls && from->null[j];
+        k->r[at] = k->null[at] ? 0 : val_get(n, from->val, j);
+        at++;
+    }
+}
+
+/* No NULL: no mask. */
+static void trim_nulls(Table *t)
+{
+    for (int c = 0; c < t->n_cols; c++)
+        if (t->col[c].null && !memchr(t->col[c].null, 1, t->n_rows))
+            t->col[c].null = NULL;
+}
+
+static Code native_fetch(Engine *e, const Block *b, bool hidden, Table *out, Err *err)
+{
+    Native *n = native_of(e);
+    Rel *r = rel_of(n, b);
+    Lay *y = &r->lay;
+    int n_cols = 0;
+
+    n->err = err;
+    n->at = b;
+    if (!r->evaluated)
+        return done(n, native_fail(n, E_USAGE, ERR_native_table, "it was not evaluated"));
+    for (int c = 0; c < b->n_cols; c++)
+        n_cols += hidden || !b->col[c].hidden;
+    bool ok = table_init(out, b->name, n_cols, count_here(y));
+    for (int c = 0, to = 0; ok && c < b->n_cols; c++) {
+        if (b->col[c].hidden && !hidden)
+            continue;
+        ok = table_add_col(out, to, b->col[c].name, b->col[c].type, true);
+        if (!ok)
+            break;
+        if (y->col[c].type == T_REAL)
+            fetch_real(n, y, &y->col[c], &out->col[to]);
+        else
+            ok = fetch_key(n, y, c, out, to);
+        to++;
+    }
+    if (!ok) {
+        table_free(out);
+        return done(n, n->err->code != OK ? false : native_fail(n, E_ENV, ERR_native_memory, "no memory to copy it out"));
+    }
+    trim_nulls(out);
+    table_sort(out);
+    return done(n, true);
+}
+
+static const Block *native_nonfinite(Engine *e)
+{
+    Native *n = native_of(e);
+
+    for (int k = 0; k < n->n_rels; k++)
+        for (int c = 0; n->rel[k].evaluated && c < n->rel[k].lay.n_cols; c++)
+            if (!n->rel[k].lay.col[c].finite)
+                return n->rel[k].b;
+    return NULL;
+}
+
+const EngineOps engine_native = {
+    "native", native_open, native_close, native_bind, native_batch, native_run, native_assign, native_fetch,
+    native_nonfinite
+};
