@@ -319,7 +319,7 @@ static Code check_table(Job *j, CheckPlan *q, int k, const Table *rows)
 
 /* ---- the command ---- */
 
-static void check_names(Job *j, void *arg)
+static void probe_names(Job *j, void *arg)
 {
     CheckPlan *q = arg;
     int n_loss, n_wrt;
@@ -377,7 +377,7 @@ Code command_check(Job *j)
 {
     CheckPlan q = { 0 };
     EngineOpts eo;
-    Code rc = job_guard(j, check_names, &q);
+    Code rc = job_guard(j, probe_names, &q);
 
     if (rc == OK) rc = inputs_bind(j, &q.req, &q.bound);
     if (rc == OK) rc = job_guard(j, prepare_check, &q);

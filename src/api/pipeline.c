@@ -84,7 +84,7 @@ void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out)
 
 /* ---- passes ---- */
 
-static unsigned left_out(Job *j)
+static unsigned passes_left_out(Job *j)
 {
     int n;
     const char **name = list_option(j, OPT_no_pass, &n);
@@ -111,7 +111,7 @@ static void after_pass(Job *j, Prog *p, const char *name)
 
 void passes_before(Job *j, Prog *p)
 {
-    const PassOpts o = { NULL, 0, left_out(j), wants_verify(j) };
+    const PassOpts o = { NULL, 0, passes_left_out(j), wants_verify(j) };
 
     if (o.verify)
         ir_verify(p, "bind");
@@ -120,7 +120,7 @@ void passes_before(Job *j, Prog *p)
 
 void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
 {
-    const PassOpts o = { keep, n_keep, left_out(j), wants_verify(j) };
+    const PassOpts o = { keep, n_keep, passes_left_out(j), wants_verify(j) };
 
     after_pass(j, p, "grad");
     run_passes(p, PASS_whole, &o);
@@ -163,7 +163,8 @@ Code forward_plan(Job *j, Bound *b, Block **target, int n, Table *keys, Forward 
     SplitCall call = { b->p, target, n, { 0 } };
     const int64_t chunk = opt_int(j->o, OPT_chunk, CHUNK_KEYS);
 
-    *out = (Forward){ .whole = b->p, .target = target, .n_targets = n, .keys = keys, .chunk = chunk ? (size_t)chunk : CHUNK_KEYS };
+    *out = (Forward){ .whole = b->p, .target = target, .n_targets = n, .keys = keys,
+                       .chunk = (size_t)chunk };
     Code rc = engine_pick(j, &out->ops, &out->eo);
     inputs_feed(j, b);
     out->feed = b->feed;

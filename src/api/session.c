@@ -329,8 +329,10 @@ Code job_begin(Job *j, sqlgrad *s, const char *command, const char *model)
         return j->e.code;
     if (j->cmd->letter == 'i')
         return OK;
-    return model ? inputs_open(j, model)
-                 : err_set(&j->e, E_USAGE, ERR_api_missing, "%s wants a model file: sqlgrad %s %s", command, command, j->cmd->arg);
+    if (!model)
+        return err_set(&j->e, E_USAGE, ERR_api_missing, "%s wants a model file: sqlgrad %s %s", command, command,
+                       j->cmd->arg);
+    return inputs_open(j, model);
 }
 
 /* Run-half errors have no position; those of the compile half were passed on already. */

@@ -205,7 +205,7 @@ static Code check_length(Job *j)
 
 /* ---- keys, totals, options of the loop ---- */
 
-static uint64_t hash_keys(const Table *t)
+static uint64_t hash_key_rows(const Table *t)
 {
     uint64_t h = 7;
 
@@ -226,7 +226,7 @@ static Code draw_keys(Job *j, TrainPlan *q)
     Code rc = batch_keys(q->bound.p, q->bound.feed, q->bound.n_feeds, &q->keys, &j->e);
     if (rc != OK)
         return rc;
-    q->keys_hash = hash_keys(&q->keys);
+    q->keys_hash = hash_key_rows(&q->keys);
     was = q->resume ? stored_value(j, q->newest.options, "batch-keys") : NULL;
     if (was && strcmp(was, arena_printf(&j->arena, "%016llx", (unsigned long long)q->keys_hash)))
         return err_set(&j->e, E_INPUT, ERR_train_resume, "the batch keys have changed since run %lld began",
@@ -412,7 +412,7 @@ static void train_line(void *arg, ReportKind kind, const char *text)
     job_out(arg, kind, text);
 }
 
-static void start_row(Job *j, TrainPlan *q, const char *model)
+static void first_run_row(Job *j, TrainPlan *q, const char *model)
 {
     Checkpoint *k = &q->t.ckpt;
 
@@ -449,7 +449,7 @@ static Code compile_and_run(Job *j, TrainPlan *q, const char *model)
     if (rc == OK) rc = add_eval_set(j, q);
     if (rc != OK)
         return rc;
-    start_row(j, q, model);
+    first_run_row(j, q, model);
     t->report = (Report){ train_line, j, opt_flag(j->o, OPT_json), opt_flag(j->o, OPT_quiet), opt_flag(j->o, OPT_progress) };
     t->compile_seconds = j->compile_seconds + clock_seconds() - began;
     t->load_seconds = j->load_seconds;

@@ -40,7 +40,9 @@ static bool alloc_fails(void)
 
 NORETURN static void mem_exhausted(void)
 {
-    fputs("sqlgrad: error: out of memory\n", stderr);
+    /* The id stands in no Err: nothing may be allocated any more.  See SQLGRAD_SHOW_IDS in the command. */
+    fputs(getenv("SQLGRAD_SHOW_IDS") ? "sqlgrad: error: out of memory [mem.exhausted]\n"
+                                     : "sqlgrad: error: out of memory\n", stderr);
     exit(E_ENV);
 }
 

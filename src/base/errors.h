@@ -38,7 +38,7 @@
     E(bind_list, "bind.list", "a list of names that cannot be read")                               \
     E(bind_text, "bind.text", "an expression text that is not one expression")                     \
     E(bind_unbatched, "bind.unbatched", "note: a table without @data is joined to a batch key")     \
-    E(bind_same_name, "bind.same_name", "note: file and database have a table of the same name")  
+    E(bind_same_name, "bind.same_name", "note: file and database have a table of the same name")
 
 #define ERRORS_QUERY(E) \
     E(query_no_column, "query.no_column", "a column that the tables of FROM do not have") \

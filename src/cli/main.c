@@ -140,7 +140,8 @@ static int print_about(int argc, char **argv)
     else
         return -1;
     if (!text)
-        return usage(!strcmp(argv[1], "--list") ? "--list wants ops, aggs, joins or errors" : "no such command; try sqlgrad help");
+        return usage(!strcmp(argv[1], "--list") ? "--list wants ops, aggs, joins or errors"
+                                                : "no such command; try sqlgrad help");
     fputs(text, stdout);
     return SQLGRAD_OK;
 }

@@ -26,9 +26,11 @@
 
 #include "exec/engine.h"
 
-/* A key is an int64: an INTEGER itself, the code of a TEXT, a REAL as ordered bits. */
+/* A key is an int64: an INTEGER itself, the code of a TEXT, a REAL as ordered bits.  Two values mean something
+ * else; they lie below the bits of any REAL, and data that holds them is refused. */
 #define KEY_NULL INT64_MIN
-#define KEY_BAD  (INT64_MIN + 1)        /* integer overflow; an error once it is stored or compared */
+#define KEY_BAD  (INT64_MIN + 10369)    /* integer overflow; an error once it is stored or compared */
+#define IS_KEY(k) ((k) != KEY_NULL && (k) != KEY_BAD)
 #define ROW_NONE UINT32_MAX             /* no row: an unmatched LEFT source */
 #define MAX_SRC  64
 #define CHUNK    ((size_t)1024)         /* elements a register holds */

@@ -105,8 +105,8 @@ static bool no_null(Native *n, const Col *c, const Table *t, const TableCol *k)
 static bool encode_ints(Native *n, const Col *c, const TableCol *k, size_t count, Arr *mem, const int64_t **out)
 {
     for (size_t j = 0; j < count; j++)
-        if (k->i[j] <= KEY_BAD && !(k->null && k->null[j]))
-            return native_fail(n, E_INPUT, ERR_native_table, "column %s holds %lld; keys must be greater", c->name,
+        if (!IS_KEY(k->i[j]) && !(k->null && k->null[j]))
+            return native_fail(n, E_INPUT, ERR_native_table, "column %s holds %lld, a number that the native engine keeps for itself", c->name,
                                (long long)k->i[j]);
     *out = k->i;
     if (!k->null)

@@ -147,7 +147,7 @@ static int64_t add_ints(int64_t x, int64_t y)
 {
     int64_t r;
 
-    if (x == KEY_BAD || y == KEY_BAD || __builtin_add_overflow(x, y, &r) || r <= KEY_BAD)
+    if (x == KEY_BAD || y == KEY_BAD || __builtin_add_overflow(x, y, &r) || !IS_KEY(r))
         return KEY_BAD;
     return r;
 }
@@ -578,7 +578,7 @@ static void order_codes(Job *j, Frame *f, int o, size_t n, int64_t *out)
         if (rank && out[k] != KEY_NULL)
             out[k] = (int64_t)rank[out[k]];
         if (by->e->type == T_REAL && out[k] == INT64_MAX && !by->desc)
-            out[k] = KEY_BAD;                           /* NaN wins, as in MIN and MAX */
+            out[k] = INT64_MIN + 1;                     /* NaN wins, as in MIN and MAX */
         if (by->desc)
             out[k] = out[k] == KEY_NULL ? INT64_MAX : -out[k];
     }

@@ -8,7 +8,7 @@
 
 static int64_t checked(bool overflow, int64_t r)
 {
-    return overflow || r <= KEY_BAD ? KEY_BAD : r;
+    return overflow || !IS_KEY(r) ? KEY_BAD : r;
 }
 
 static int64_t int_op(Op op, int64_t x, int64_t y)
@@ -49,7 +49,7 @@ void ints_op(Op op, int64_t *d, const int64_t *a, const int64_t *b, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
         const int64_t x = a[k], y = b ? b[k] : 0;
-        if (x > KEY_BAD && y > KEY_BAD)
+        if (IS_KEY(x) && IS_KEY(y))
             d[k] = int_op(op, x, y);
         else
             d[k] = x == KEY_NULL || y == KEY_NULL ? KEY_NULL : KEY_BAD;

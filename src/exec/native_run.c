@@ -377,7 +377,7 @@ static void run_print(Frame *f, const Ins *i, size_t n)
     for (size_t k = 0; k < n; k++) {
         const int64_t x = real ? 0 : ((int64_t *)f->data[i->a])[k];
         text.n = 0;
-        if (real ? f->null[i->a] && f->null[i->a][k] : x <= KEY_BAD) {
+        if (real ? f->null[i->a] && f->null[i->a][k] : !IS_KEY(x)) {
             d[k] = x;
             d[k] = real ? KEY_NULL : d[k];
             continue;

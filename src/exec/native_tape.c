@@ -282,7 +282,7 @@ static int compile(Native *n, Tape *t, const Expr *e)
     case OP_col: return load(t, e);
     case OP_lit_int:
         return e->type == T_BOOL ? literal(t, RT_bool, 0, e->i ? 2 : 0, false)
-                                 : literal(t, RT_int, 0, e->i <= KEY_BAD ? KEY_BAD : e->i, false);
+                                 : literal(t, RT_int, 0, IS_KEY(e->i) ? e->i : KEY_BAD, false);
     case OP_lit_real: return literal(t, RT_real, e->r, 0, false);
     case OP_lit_text: return literal(t, RT_int, 0, dict_code(&n->dict, e->s), false);
     case OP_lit_null: return null_of(t, reg_type(e->type));

@@ -256,19 +256,19 @@ static Range mul_range(Range x, Range y)
     return r;
 }
 
-static Range range_of(const Bounds *k, const Expr *e)
+static Range bounds_of(const Bounds *k, const Expr *e)
 {
     if (e->op == OP_lit_int)
         return (Range){ e->i, e->i };
     if (e->op == OP_col && e->type == T_INT && e->col < k->n_cols)
         return k->col[e->col];
     if (e->op == OP_neg) {
-        const Range r = range_of(k, e->arg[0]);
+        const Range r = bounds_of(k, e->arg[0]);
         return (Range){ sat_neg(r.hi), sat_neg(r.lo) };
     }
     if (e->op != OP_add && e->op != OP_sub && e->op != OP_mul)
         return any_int;
-    const Range x = range_of(k, e->arg[0]), y = range_of(k, e->arg[1]);
+    const Range x = bounds_of(k, e->arg[0]), y = bounds_of(k, e->arg[1]);
     if (e->op == OP_mul)
         return mul_range(x, y);
     return e->op == OP_add ? (Range){ sat_add(x.lo, y.lo), sat_add(x.hi, y.hi) }
@@ -353,7 +353,7 @@ static void meet_compare(Bounds *k, Op op, const Expr *x, const Expr *y)
     if (col >= 0)
         meet(k, col,
              y->type == T_REAL && real_const(y, &v) ? allowed_real(op, v)
-                                                    : allowed(op, range_of(k, y)));
+                                                    : allowed(op, bounds_of(k, y)));
 }
 
 static void meet_in(Bounds *k, const Expr *e)
@@ -365,7 +365,7 @@ static void meet_in(Bounds *k, const Expr *e)
         double v;
         const Range r = e->arg[i]->type == T_REAL && real_const(e->arg[i], &v)
                             ? allowed_real(OP_eq, v)
-                            : range_of(k, e->arg[i]);
+                            : bounds_of(k, e->arg[i]);
         if (r.lo > r.hi)
             continue;
         all.lo = r.lo < all.lo ? r.lo : all.lo;

@@ -82,10 +82,20 @@ bool func_node_aggregates(const Node *n)
 
 /* ---- scalar functions ---- */
 
+/* Function names are shown in capitals, however they were written. */
+static const char *capitals(Query *q, const char *name)
+{
+    char *s = arena_strdup(q->a, name);
+
+    for (char *p = s; *p; p++)
+        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+    return s;
+}
+
 static void need_args(Query *q, const char *name, size_t have, int want, Span at)
 {
     if ((int)have != want)
-        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes %d argument%s, not %d", name, want, want == 1 ? "" : "s",
+        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes %d argument%s, not %d", capitals(q, name), want, want == 1 ? "" : "s",
                   (int)have);
 }
 
@@ -143,10 +153,10 @@ NORETURN static void fail_function(Query *q, const char *name, Span at)
     for (size_t k = 0; k < COUNT_OF(other_func); k++) all[n++] = other_func[k];
     const char *near = nearest_name(name, all, n);
     if (near)
-        diag_fail(q->b->c, ERR_expr_function, at, "the language has no function %s; did you mean %s", name, near);
+        diag_fail(q->b->c, ERR_expr_function, at, "the language has no function %s; did you mean %s", capitals(q, name), capitals(q, near));
     diag_fail(q->b->c, ERR_expr_function, at,
-              "the language has no function %s; it has abs sign exp ln log log10 sqrt pow sin cos tan tanh atan floor "
-              "ceil round mod greatest least coalesce nullif, and the aggregates", name);
+              "the language has no function %s; it has ABS SIGN EXP LN LOG LOG10 SQRT POW SIN COS TAN TANH ATAN FLOOR "
+              "CEIL ROUND MOD GREATEST LEAST COALESCE NULLIF, and the aggregates", capitals(q, name));
 }
 
 /* Functions whose arguments are not all numbers. */
@@ -154,14 +164,14 @@ static Expr *mixed_func(Query *q, const char *name, Expr **arg, size_t n, Span a
 {
     if (!strcmp(name, "ifnull") || !strcmp(name, "coalesce")) {
         need_args(q, name, n, 2, at);
-        return expr_mix(q, OP_coalesce, arg, 2, name, at);
+        return expr_mix(q, OP_coalesce, arg, 2, capitals(q, name), at);
     }
     if (!strcmp(name, "iif")) {
         need_args(q, name, n, 3, at);
         Expr *res[3] = { ex_null(q->a, T_NULL), arg[1], arg[2] };
-        Expr *both = expr_mix(q, OP_coalesce, &res[1], 2, name, at);    /* only to give them one type */
+        Expr *both = expr_mix(q, OP_coalesce, &res[1], 2, capitals(q, name), at);    /* only to give them one type */
         if (arg[0]->type != T_BOOL)
-            diag_fail(q->b->c, ERR_expr_condition, arg[0]->at, "iif needs a condition, and %s is %s",
+            diag_fail(q->b->c, ERR_expr_condition, arg[0]->at, "IIF needs a condition, and %s is %s",
                       src_text(q, arg[0]->at), type_name[arg[0]->type]);
         return ex_exprs(q->a, OP_cond, (Expr *[]){ arg[0], both->arg[0], both->arg[1] }, 3);
     }
@@ -171,7 +181,7 @@ static Expr *mixed_func(Query *q, const char *name, Expr **arg, size_t n, Span a
 static Expr *numeric_func(Query *q, const char *name, Expr **arg, size_t n, Span at)
 {
     for (size_t k = 0; k < n; k++)
-        arg[k] = expr_num(q, arg[k], name);
+        arg[k] = expr_num(q, arg[k], capitals(q, name));
     if (!strcmp(name, "log"))
         return logarithm(q, arg, n, at);
     if (!strcmp(name, "round"))
@@ -208,8 +218,7 @@ static Expr *scalar_call(Ctx *x, const PgQuery__FuncCall *f, const char *name, S
     if (!known_function(name))
         fail_function(q, name, at);
     if (f->agg_star || f->agg_distinct || f->agg_filter)
-        diag_fail(q->b->c, ERR_expr_arguments, at, "*, DISTINCT and FILTER belong to aggregates, and %s with %d arguments is none",
-                  name, (int)f->n_args);
+        diag_fail(q->b->c, ERR_expr_arguments, at, "*, DISTINCT and FILTER belong to aggregates, and this %s is none", capitals(q, name));
     for (size_t k = 0; k < f->n_args; k++) {
         arg[k] = expr_bind(x, f->args[k]);
         whole = span_join(whole, arg[k]->at);
@@ -310,7 +319,7 @@ static Expr *make_agg(Sink *s, AggKind kind, Expr *arg)
     BUG("aggregate kind %d", (int)kind);
 }
 
-static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, const char *name, Span *at)
+static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name, Span *at)
 {
     Query *q = x->q;
     Ctx inner = *x;
@@ -321,7 +330,7 @@ static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, const char *name, 
         inner.in_agg = true;
         inner.clause = "an aggregate";
     }
-    if (f->agg_star ? strcmp(name, "count") != 0 : f->n_args != 1)
+    if (f->agg_star ? kind != KIND_count : f->n_args != 1)
         diag_fail(q->b->c, ERR_expr_arguments, *at, "%s takes one argument%s", name, f->agg_star ? "; only COUNT takes *" : "");
     if (!f->agg_star) {
         arg = expr_bind(&inner, f->args[0]);
@@ -356,7 +365,7 @@ static Expr *agg_call(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const ch
     Span at = bind_span(q->b, f->location, 0);
 
     check_agg_place(x, f, name, at);
-    Expr *arg = agg_argument(x, f, name, &at);
+    Expr *arg = agg_argument(x, f, kind, name, &at);
     const bool distinct = f->agg_distinct && kind != KIND_min && kind != KIND_max;
     if (distinct && (kind != KIND_count || over || !arg))
         diag_fail(q->b->c, ERR_group_distinct, at, "DISTINCT goes with COUNT, MIN and MAX only; for %s(DISTINCT …) use a "
@@ -383,10 +392,10 @@ Expr *func_call(Ctx *x, const PgQuery__FuncCall *f)
         if (over.n_order)
             diag_fail(q->b->c, ERR_window_form, over.order[0].e->at, "an aggregate OVER (… ORDER BY) would be a running one, "
                       "which the language does not have; leave ORDER BY out");
-        return agg_call(x, f, agg_func[k].kind, name, &over);
+        return agg_call(x, f, agg_func[k].kind, capitals(q, name), &over);
     }
     if (k >= 0)
-        return agg_call(x, f, agg_func[k].kind, name, NULL);
+        return agg_call(x, f, agg_func[k].kind, capitals(q, name), NULL);
     if (!strcmp(name, "row_number"))
         diag_fail(q->b->c, ERR_window_form, at, "ROW_NUMBER needs OVER (PARTITION BY … ORDER BY …)");
     return scalar_call(x, f, name, at);

@@ -531,6 +531,11 @@ NORETURN static void fail_bare(Group *g, const Expr *e)
     const Block *rel = s->rel;
     const char *why = "";
 
+    if (q->was_distinct)
+        diag_fail(q->b->c, ERR_group_bare, e->at, "ORDER BY of SELECT DISTINCT takes what is selected; %s is not", src_text(q, e->at));
+    if (q->n_keys == 0)
+        diag_fail(q->b->c, ERR_group_bare, e->at, "%s stands beside an aggregate, and there is no GROUP BY; add one, or put it "
+                  "inside an aggregate", e->at.len ? src_text(q, e->at) : rel->col[e->col].name);
     if (rel->kind == BLK_base && rel->bag)
         why = arena_printf(q->a, " (the rows of %s are not unique by its keys%s%s)", rel->name,
                            rel->cat && rel->cat->dup_a ? ": " : "", rel->cat && rel->cat->dup_a ? rel->cat->dup_a : "");
@@ -562,7 +567,7 @@ static const char *key_name(Query *q, const Block *r, const Expr *e)
     if (e->op != OP_col)
         return NULL;
     const char *name = q->d->src[e->src].rel->col[e->col].name;
-    return blk_find_col(r, name) < 0 ? name : NULL;
+    return strncmp(name, GEN_PREFIX, strlen(GEN_PREFIX)) && blk_find_col(r, name) < 0 ? name : NULL;
 }
 
 static void reduce_all(Group *g)

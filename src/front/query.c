@@ -97,7 +97,8 @@ static int column_for(const Moved2 *v, const Expr *e)
         if (ex_equal(v->m->col[c].e, e))
             return c;
     const char *name = v->old->src[e->src].rel->col[e->col].name;
-    return blk_add_col(v->q->b->p, v->m, blk_find_col(v->m, name) < 0 ? name : NULL, expr_copy(v->q->a, e), AGG_none);
+    const bool keep = strncmp(name, GEN_PREFIX, strlen(GEN_PREFIX)) && blk_find_col(v->m, name) < 0;
+    return blk_add_col(v->q->b->p, v->m, keep ? name : NULL, expr_copy(v->q->a, e), AGG_none);
 }
 
 static Expr *materialised_node(void *arg, const Expr *e)
@@ -154,7 +155,7 @@ static void add_out(Query *q, Out o)
 static void expand_star(Query *q, const PgQuery__ColumnRef *r)
 {
     const Span at = bind_span(q->b, r->location, 0);
-    Ident name = { 0 };
+    Ident name = { .text = "?", .at = at };
 
     if (r->n_fields == 1) {
         if (!q->vis.n)
@@ -165,7 +166,7 @@ static void expand_star(Query *q, const PgQuery__ColumnRef *r)
     }
     Tab *t = name_path(q, r->location, &name, 1) == 1 ? scope_find_tab(q, &name) : NULL;
     if (!t || r->n_fields != 2)
-        diag_fail(q->b->c, ERR_query_no_table, at, "%s.*: no such table in FROM", name.text ? name.text : "?");
+        scope_fail_table(q, &name);
     for (int c = 0; c < t->n_cols; c++)
         if (!t->col[c].hidden)
             add_out(q, (Out){ .name = t->col[c].name, .e = expr_at(expr_copy(q->a, t->col[c].e), at), .at = at });
@@ -380,35 +381,25 @@ void query_add_cols(Query *q, Block *b, int skip)
     }
 }
 
-/* ORDER BY of SELECT DISTINCT: over the distinct rows, so only what they hold. */
-static Expr *distinct_node(void *arg, const Expr *e)
+/* DISTINCT is GROUP BY all outputs: a value that the others determine is computed after it.  What the
+ * grouping gave as one block is returned; otherwise the outputs wait over the new draft. */
+static Block *distinct_stage(Query *q, const char *name)
 {
-    Query *q = arg;
+    Block *direct = NULL;
 
-    for (int k = 0; k < q->n_outs; k++)
-        if (ex_equal(q->out[k].e, e))
-            return ex_col(q->a, q->d, 0, k);
-    if (e->op == OP_col)
-        diag_fail(q->b->c, ERR_query_order, e->at, "ORDER BY of SELECT DISTINCT takes what is selected; %s is not", src_text(q, e->at));
-    return NULL;
-}
-
-static Block *distinct_block(Query *q, const char *name)
-{
-    Block *d = query_new_block(q, BLK_reduce, name);
-
-    from_copy(q, d);
-    d->n_keys = q->n_outs;
-    query_add_cols(q, d, -1);
-    query_done(q, d);
-    if (!q->has_limit)
-        return d;
-    query_new_draft(q, d);
-    for (int k = 0; k < q->n_order; k++)
-        q->order[k].e = expr_rewrite(q->a, q->order[k].e, distinct_node, q);
-    for (int k = 0; k < q->n_outs; k++)
-        q->out[k].e = ex_col(q->a, q->d, 0, k);
-    return d;
+    q->key = NULL;
+    q->n_keys = q->n_aggs = q->n_means = q->n_wins = 0;
+    q->distinct = false;
+    q->was_distinct = q->grouped = true;
+    for (int k = 0; k < q->n_outs; k++) {
+        bool twice = false;
+        for (int j = 0; j < q->n_keys; j++)
+            twice |= ex_equal(q->key[j], q->out[k].e);
+        if (!twice)
+            VEC_PUSH(q->a, q->key, q->n_keys, q->out[k].e);
+    }
+    group_stage(q, &direct, name);
+    return direct;
 }
 
 static bool breaks_tie_already(const Block *b, int n_order, int src, int col)
@@ -504,8 +495,8 @@ Block *query_finish(Query *q, const char *name)
     if (own)
         return merge_pick(q, own, name);
     if (q->distinct) {
-        Block *d = distinct_block(q, q->has_limit ? NULL : name);
-        if (!q->has_limit)
+        Block *d = distinct_stage(q, name);
+        if (d)
             return d;
     }
     if (q->has_limit)

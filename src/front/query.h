@@ -105,7 +105,7 @@ struct Query {
     WinUse *win; int n_wins;
     Expr *having;
     Order *order; int n_order;
-    bool grouped, distinct, has_limit, direct;
+    bool grouped, distinct, was_distinct, has_limit;
     Shadow *shadow; int n_shadows;
     int64_t limit;
     bool collected;
@@ -147,6 +147,7 @@ void  vis_add_tab(Query *q, Vis *v, Tab *t);
 void  vis_cat(Query *q, Vis *v, const Vis *w);
 Expr *scope_column(Ctx *x, const PgQuery__ColumnRef *r);
 Tab  *scope_find_tab(Query *q, const Ident *want);
+NORETURN void scope_fail_table(Query *q, const Ident *want);
 Out  *scope_alias(Query *q, const Ident *want);
 
 /* ---- expr.c ---- */

@@ -103,6 +103,10 @@ NORETURN static void fail_unknown(Query *q, const Ident *want)
 {
     const char *where = "", *lists = "";
 
+    if (scope_alias(q, want))
+        diag_fail(q->b->c, ERR_query_no_column, want->at,
+                  "%s is an alias of the select list, which cannot be used here; repeat its expression, or use a subquery",
+                  want->text);
     if (q->n_tabs == 1)
         fail_in_table(q, q->tab[0], want);
     if (q->n_tabs == 0)
@@ -117,7 +121,7 @@ NORETURN static void fail_unknown(Query *q, const Ident *want)
               near_column(q, NULL, want->text), quote_hint(want));
 }
 
-NORETURN static void fail_no_table(Query *q, const Ident *want)
+void scope_fail_table(Query *q, const Ident *want)
 {
     const char **name = NULL;
     int n = 0;
@@ -276,6 +280,6 @@ Expr *scope_column(Ctx *x, const PgQuery__ColumnRef *r)
     if ((e = outer_column(q, path, n)))
         return at_place(q->a, e, at);
     if (n > 1)
-        fail_no_table(q, &path[n - 2]);
+        scope_fail_table(q, &path[n - 2]);
     fail_unknown(q, &path[0]);
 }

@@ -11,7 +11,10 @@ typedef struct Branches { Query **v; int n; } Branches;
 
 NORETURN static void fail_setop(Query *q, const PgQuery__SelectStmt *s)
 {
-    diag_fail(q->b->c, ERR_query_set, bind_span(q->b, -1, 0), "%s is not in the language; write %s (SELECT …)",
+    const PgQuery__SelectStmt *r = s->rarg;
+    const Span at = r->n_target_list ? node_span(q, r->target_list[0]) : bind_span(q->b, -1, 0);
+
+    diag_fail(q->b->c, ERR_query_set, at, "%s is not in the language; write %s (SELECT …)",
               s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT ? "EXCEPT" : "INTERSECT",
               s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT ? "WHERE … NOT IN" : "WHERE … IN");
 }

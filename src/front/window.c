@@ -54,7 +54,7 @@ Expr *window_call(Ctx *x, const PgQuery__FuncCall *f, const char *name)
 
     if (strcmp(name, "row_number"))
         diag_fail(q->b->c, ERR_window_form, at, "the language has no window function %s; it has SUM AVG MIN MAX COUNT OVER "
-                  "(PARTITION BY …) and ROW_NUMBER()", name);
+                  "(PARTITION BY …) and ROW_NUMBER()", src_text(q, at));
     if (f->n_args || f->agg_star || f->agg_distinct || f->agg_filter)
         diag_fail(q->b->c, ERR_expr_arguments, at, "ROW_NUMBER takes no arguments");
     const WinUse u = window_spec(x, f);

@@ -297,8 +297,11 @@ int blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alias)
 {
     Arena *a = &p->c->arena;
     const char *name = alias ? alias : rel->name;
+    int uses = 1;                                       /* of this relation: where counting starts */
 
-    for (int k = 2; alias_used(b, name); k++)
+    for (int s = 0; s < b->n_src; s++)
+        uses += b->src[s].rel == rel;
+    for (int k = uses > 2 ? uses : 2; alias_used(b, name); k++)
         name = arena_printf(a, "%s_%d", alias ? alias : rel->name, k);
     const Source s = { .rel = rel, .alias = name, .join = join };
     VEC_PUSH(a, b->src, b->n_src, s);
@@ -366,6 +369,8 @@ void blk_mark(bool *marked, const Block *b)
     marked[b->id] = true;
     for (int s = 0; s < b->n_src; s++)
         blk_mark(marked, b->src[s].rel);
+    if (b->rows_from)
+        blk_mark(marked, b->rows_from);
 }
 
 bool col_is_id(const Block *b, int col)

@@ -494,10 +494,12 @@ static void put_agg(Printer *p, const Col *k)
     }
     buf_puts(p->out, agg_info[k->agg].sql);
     buf_putc(p->out, '(');
-    if (k->agg == AGG_count)
-        put_expr(p, k->e, PREC_or);
-    else
+    if (k->agg != AGG_count)
         put_agg_arg(p, k);
+    else if (p->d->guard_ieee && null_witness(p, k->e) >= 0)
+        put_column(p, k->e->src, null_witness(p, k->e));
+    else
+        put_expr(p, k->e, PREC_or);
     buf_putc(p->out, ')');
 }
 

@@ -97,7 +97,7 @@ static Code find_keys(const Block *b, const Table *t, KeyCols *out, Err *e)
 }
 
 /* The tables must agree in the number and the types of their batch keys. */
-static Code agree(const KeyCols *a, const KeyCols *b, Err *e)
+static Code keys_agree(const KeyCols *a, const KeyCols *b, Err *e)
 {
     bool same = a->n == b->n && a->rows == b->rows;
 
@@ -142,7 +142,7 @@ Code batch_take(const Table *keys, const uint32_t *perm, size_t first, size_t n,
     return OK;
 }
 
-static Code gather(const KeyCols *k, int n, Table *all, Err *e)
+static Code gather_keys(const KeyCols *k, int n, Table *all, Err *e)
 {
     size_t total = 0, at = 0;
     const int n_cols = k[0].rows ? 1 : k[0].n;
@@ -181,11 +181,11 @@ Code batch_keys(const Prog *p, const Feed *f, int n_feeds, Table *out, Err *e)
             return err_set(e, E_INPUT, ERR_train_batch, "more than %d @data tables", (int)COUNT_OF(k));
         rc = find_keys(b, t, &k[n], e);
         if (rc == OK && n++)
-            rc = agree(&k[0], &k[n - 1], e);
+            rc = keys_agree(&k[0], &k[n - 1], e);
     }
     if (rc != OK || !n)
         return rc;
-    rc = gather(k, n, &all, e);
+    rc = gather_keys(k, n, &all, e);
     if (rc == OK) {
         table_sort(&all);
         rc = unique_rows(&all, out, e);

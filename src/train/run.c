@@ -357,7 +357,7 @@ static Code eval_set(Loop1 *l, EvalSet *v)
     return rc;
 }
 
-static Code evaluate(Loop1 *l)
+static Code eval_sets(Loop1 *l)
 {
     Code rc = OK;
 
@@ -375,23 +375,25 @@ static const char *first_nonfinite(const Table *t, int n)
     for (int k = 0; k < n; k++)
         for (int c = 0; c < t[k].n_cols; c++)
             for (size_t r = 0; t[k].col[c].type == T_REAL && r < t[k].n_rows; r++)
-                if (!isfinite(t[k].col[c].r[r]))
+                if (!isfinite(table_real(&t[k], c, r)))
                     return t[k].name;
     return NULL;
 }
 
-/* Write what is so far, if it is finite. */
+/* Write what is so far, if it is finite; before the first step, what the run starts from. */
 static Code save(Loop1 *l, const char *status)
 {
     Train *t = l->t;
     const StepPlan *s = &t->plan;
-    Code rc = fetch_params(l, &l->now_param, &l->now_state);
+    const bool moved = l->step > t->start;
+    const Code rc = moved ? fetch_params(l, &l->now_param, &l->now_state) : OK;
+    const Table *param = moved ? l->now_param : t->param, *state = moved ? l->now_state : t->state;
 
     if (rc != OK)
         return rc;
-    const char *bad = first_nonfinite(l->now_param, s->n_over);
+    const char *bad = first_nonfinite(param, s->n_over);
     if (!bad && s->n_slots)
-        bad = first_nonfinite(l->now_state, s->n_over);
+        bad = first_nonfinite(state, s->n_over);
     if (bad)
         return err_set(l->e, E_INPUT, ERR_train_nonfinite, "step %lld: an infinity or NaN appeared in %s; "
                        "the last checkpoint, at step %lld, is kept", (long long)l->step - 1, bad, (long long)t->ckpt.row.step);
@@ -400,7 +402,7 @@ static Code save(Loop1 *l, const char *status)
     t->ckpt.row.epoch = l->step / l->per_epoch;
     t->ckpt.row.status = status;
     l->saved = clock_seconds();
-    return checkpoint_write(&t->ckpt, s, final ? l->best : l->now_param, l->now_state, l->e);
+    return checkpoint_write(&t->ckpt, s, final ? l->best : param, state, l->e);
 }
 
 static bool save_due(const Loop1 *l)
@@ -422,7 +424,7 @@ static Code loop_step(Loop1 *l)
     history_add(&l->t->ckpt, l->step / l->per_epoch, l->step, "train", l->t->plan.loss->name, l->loss);
     progress_step(&l->progress, l->step, l->loss, clock_seconds() - began);
     if (eval_due(l))
-        rc = evaluate(l);
+        rc = eval_sets(l);
     l->step++;
     if (rc == OK && l->step < l->total && save_due(l))
         rc = save(l, "running");

@@ -99,7 +99,7 @@ def rows_of_sqlite(s, show, case):
     con = sqlite3.connect(os.path.join(s.folder, s.database('host.db')))
     try:
         con.executescript(case.input)
-        names = [n.strip() for n in show.split(',')]
+        names = re.findall(r'"[^"]*"|[^,"\s]+', show)
         return {n: [list(r) for r in con.execute(f'SELECT * FROM {n}')] for n in names}
     except sqlite3.Error as e:
         raise Fail(f'sqlite3 cannot run the model text: {e}') from None
@@ -259,9 +259,9 @@ def transcript(s, case):
             raise Skip(f'what `{command}` needs is not here')
         found += ['$ ' + command] if len(commands) > 1 else []
         found += r.out.splitlines()
-        found += ['! ' + line for line in r.err.splitlines()]
+        found += [('! ' + line).rstrip() for line in r.err.splitlines()]
         found += [f'[status {r.status}]'] if r.status else []
-    return compare.SECONDS.sub(r'\g<1>0', '\n'.join(found)).replace(MODEL, '<input>')
+    return compare.SECONDS.sub(r'\g<1>0', '\n'.join(found))
 
 
 def check_needs(case, text):
@@ -295,8 +295,7 @@ def python():
 
 def transcript_matches(case, found):
     rtol = float(case.args['rtol']) if 'rtol' in case.args else None
-    want = case.expected.replace(MODEL, '<input>')
-    return None if compare.text_matches(want, found, rtol) else compare.diff(want, found)
+    return None if compare.text_matches(case.expected, found, rtol) else compare.diff(case.expected, found)
 
 
 def oracle_case(s, case):
