@@ -148,7 +148,8 @@ static Code judge(Probe *p, const Way *w, double x, double g, double base_tol, b
         return OK;
     }
     if (rc == OK) rc = take_sides(p, w, h / 64, &narrow);
-    if (rc == OK && (within(g, narrow.central, base_tol + 64 * noise / h) || at_kink(g, &s, &narrow, base_tol + 64 * noise / h))) {
+    const double near = base_tol + 64 * noise / h;
+    if (rc == OK && (within(g, narrow.central, near) || at_kink(g, &s, &narrow, near))) {
         *ok = true;
         *diff = narrow.central;
         p->n_kinks++;
@@ -263,14 +264,14 @@ static void say_probe(Probe *p, size_t n)
 {
     Buf b = { 0 };
 
-    buf_printf(&b, "%s: %zu of %zu values%s, largest gradient %.6g; worst ", p->base->name, n <= CHECK_MAX ? n : (size_t)CHECK_MAX,
-               n, n <= CHECK_MAX ? "" : " and a direction", p->largest);
+    buf_printf(&b, "%s: %zu of %zu values%s, largest gradient %.6g; worst ", p->base->name,
+               n <= CHECK_MAX ? n : (size_t)CHECK_MAX, n, n <= CHECK_MAX ? "" : " and a direction", p->largest);
     say_place(p, &b);
     buf_printf(&b, ": gradient %.17g, difference %.17g, %.2g of the tolerance %.3g: %s", p->worst_grad, p->worst_diff, p->worst,
                p->worst_tol, p->worst <= 1 ? "ok" : "WRONG");
     if (p->n_kinks)
-        buf_printf(&b, "\n  %d value%s at or beside a kink, where one-sided differences do not meet; the gradient lies between them",
-                   p->n_kinks, p->n_kinks == 1 ? "" : "s");
+        buf_printf(&b, "\n  %d value%s at or beside a kink, where one-sided differences do not meet; the gradient lies "
+                   "between them", p->n_kinks, p->n_kinks == 1 ? "" : "s");
     job_out(p->j, REPORT_OUT, b.s);
     buf_free(&b);
 }

@@ -104,7 +104,8 @@ static Code emit_words(Job *j, EmitPlan *e)
         return OK;
     if (!strcmp(dialect, "duckdb") || !strcmp(dialect, "postgres") || !strcmp(dialect, "trino"))
         return err_set(&j->e, E_USAGE, ERR_api_not_yet, "--dialect %s is not supported yet; sqlite is", dialect);
-    return err_set(&j->e, E_USAGE, ERR_api_value, "no dialect \"%s\"; there is sqlite, and later duckdb, postgres, trino", dialect);
+    return err_set(&j->e, E_USAGE, ERR_api_value, "no dialect \"%s\"; there is sqlite, and later duckdb, "
+                   "postgres, trino", dialect);
 }
 
 static void say_script(Job *j, Buf *out)

@@ -35,13 +35,13 @@
     X(epochs,    "epochs",      'i', "N",      "te",       "train so many times over the data")      \
     X(steps,     "steps",       'i', "N",      "te",       "train so many steps")                    \
     X(batch,     "batch",       'p', "N",      "te",       "batch keys a step; all of them if not given") \
-    X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop or adagrad, with arguments: 'sgd(momentum=0.9)'") \
-    X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or an expression of step, epoch, steps, epochs") \
+    X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop, adagrad, or 'sgd(momentum=0.9)'") \
+    X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or of step, epoch, steps, epochs") \
     X(decay,     "weight-decay",'n', "X",      "tex",      "weight decay")                           \
     X(clip,      "clip",        'n', "X",      "tex",      "scale gradients down to this global norm") \
     X(eval_bind, "eval-bind",   'l', "T=DBTABLE", "t",     "also evaluate with DBTABLE in place of T")  \
     X(eval_every,"eval-every",  'p', "N",      "t",        "evaluate every N epochs (steps with --steps)") \
-    X(stop,      "stop",        't', "METRIC:N", "t",      "stop when METRIC has not got better in N evaluations; -METRIC if lower is better") \
+    X(stop,      "stop",        't', "METRIC:N", "t",      "stop after N evaluations without a better METRIC (-METRIC: lower)") \
     X(keep,      "keep",        't', "best:METRIC", "t",   "leave the parameters that had the best METRIC") \
     X(fresh,     "fresh",       'f', "",       "t",        "start from new parameters even if there are some") \
     X(resume,    "resume",      'f', "",       "t",        "go on with the newest run, with its options") \

@@ -79,7 +79,8 @@ void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out)
     if (!out->loss)
         diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no loss; write -- @loss before a table, or give --loss");
     if (need_wrt && !out->n_wrt)
-        diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no parameters; write -- @param before a table, or give --wrt");
+        diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no parameters; write -- @param before a "
+                  "table, or give --wrt");
 }
 
 /* ---- passes ---- */

@@ -318,48 +318,58 @@ static void prepare_train(Job *j, void *arg)
 }
 
 /* Parameters apart from other feeds: their rows are the run's. */
-static Code start_tables(Job *j, TrainPlan *q)
+static void split_feeds(Job *j, TrainPlan *q, Table *param)
 {
     Train *t = &q->t;
-    const StepPlan *s = &t->plan;
-    Table *param = ARENA_ARRAY(&j->arena, Table, s->n_over + 1), *state = ARENA_ARRAY(&j->arena, Table, s->n_over + 1);
     Feed *feed = NULL;
-    int n = 0;
-    Code rc = OK;
 
-    inputs_feed(j, &q->bound);
     for (int k = 0; k < q->bound.n_feeds; k++) {
         const Feed f = q->bound.feed[k];
         bool over = false;
-        for (int i = 0; i < s->n_over; i++)
-            if (s->over[i] == f.base) {
+        for (int i = 0; i < t->plan.n_over; i++)
+            if (t->plan.over[i] == f.base) {
                 over = true;
                 param[i] = *f.t;
             }
         if (!over)
-            VEC_PUSH(&j->arena, feed, n, f);
+            VEC_PUSH(&j->arena, feed, t->n_feeds, f);
     }
-    for (int k = 0; k < s->n_over && rc == OK; k++) {
-        Host *h = NULL;
-        if (!s->state[k])
-            continue;
-        if (!q->resume) {
-            rc = optim_state_rows(s, k, &param[k], &state[k], &j->e);
-            t->state = state;
-            continue;
-        }
-        rc = host_get(j, j->state, s->state[k]->name, &h);
-        if (rc == OK && (!h->facts.exists || h->t.n_rows != param[k].n_rows || h->t.n_cols != s->state[k]->n_cols))
-            rc = err_set(&j->e, E_INPUT, ERR_train_state, "%s in %s does not fit the parameter %s", s->state[k]->name,
-                         j->state_path, s->over[k]->name);
-        if (rc == OK)
-            state[k] = h->t;
-    }
-    t->param = param;
-    t->state = state;
     t->feed = feed;
-    t->n_feeds = n;
+    t->param = param;
+}
+
+/* What the optimizer keeps of parameter k: new, or as the run left it. */
+static Code start_state(Job *j, TrainPlan *q, int k, Table *out)
+{
+    const StepPlan *s = &q->t.plan;
+    Host *h = NULL;
+
+    if (!q->resume)
+        return optim_state_rows(s, k, &q->t.param[k], out, &j->e);
+    const Code rc = host_get(j, j->state, s->state[k]->name, &h);
+    if (rc != OK)
+        return rc;
+    if (!h->facts.exists || h->t.n_rows != q->t.param[k].n_rows || h->t.n_cols != s->state[k]->n_cols)
+        return err_set(&j->e, E_INPUT, ERR_train_state, "%s in %s does not fit the parameter %s", s->state[k]->name,
+                       j->state_path, s->over[k]->name);
+    *out = h->t;
+    return OK;
+}
+
+static Code start_tables(Job *j, TrainPlan *q)
+{
+    Train *t = &q->t;
+    const int n = t->plan.n_over;
+    Table *state = ARENA_ARRAY(&j->arena, Table, n + 1);
+    Code rc = OK;
+
+    inputs_feed(j, &q->bound);
+    split_feeds(j, q, ARENA_ARRAY(&j->arena, Table, n + 1));
+    t->state = state;
     t->rows = count_rows(&q->bound);
+    for (int k = 0; k < n && rc == OK; k++)
+        if (t->plan.state[k])
+            rc = start_state(j, q, k, &state[k]);
     return rc;
 }
 

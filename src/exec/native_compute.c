@@ -580,7 +580,7 @@ static void order_codes(Job *j, Frame *f, int o, size_t n, int64_t *out)
         if (by->e->type == T_REAL && out[k] == INT64_MAX && !by->desc)
             out[k] = INT64_MIN + 1;                     /* NaN wins, as in MIN and MAX */
         if (by->desc)
-            out[k] = out[k] == KEY_NULL ? INT64_MAX : -out[k];
+            out[k] = ~out[k];                           /* the order reversed, NULL last */
     }
 }
 

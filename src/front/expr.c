@@ -436,7 +436,7 @@ static Expr *case_expr(Ctx *x, const PgQuery__CaseExpr *n)
     const int n_when = (int)n->n_args;
     Expr **arg = ARENA_ARRAY(q->a, Expr *, 2 * n_when + 1), **res = ARENA_ARRAY(q->a, Expr *, n_when + 1);
     Expr *of = n->arg ? expr_bind(x, n->arg) : NULL;
-    Span at = bind_span(q->b, n->location, 0);
+    const Span at = span_case(q, n->location);
 
     if (of)
         expr_share(q, of, n_when);
@@ -447,7 +447,6 @@ static Expr *case_expr(Ctx *x, const PgQuery__CaseExpr *n)
         res[k] = expr_bind(x, w->result);
     }
     res[n_when] = n->defresult ? expr_bind(x, n->defresult) : ex_null(q->a, T_NULL);
-    at = span_join(at, res[n_when]->at.len ? res[n_when]->at : res[n_when - 1]->at);
     unify(q, res, n_when + 1, "CASE");
     for (int k = 0; k < n_when; k++)
         arg[2 * k + 1] = res[k];
@@ -462,7 +461,7 @@ static Expr *coalesce_expr(Ctx *x, const PgQuery__CoalesceExpr *n)
 
     for (size_t k = 0; k < n->n_args; k++)
         arg[k] = expr_bind(x, n->args[k]);
-    const Span at = span_join(bind_span(q->b, n->location, 0), arg[n->n_args - 1]->at);
+    const Span at = span_call(q, n->location);
     return n->n_args == 1 ? arg[0] : expr_mix(q, OP_coalesce, arg, (int)n->n_args, "COALESCE", at);
 }
 
@@ -508,7 +507,8 @@ static Expr *type_cast(Ctx *x, const PgQuery__TypeCast *n)
     const Span type_at = bind_span(q->b, n->type_name->location, 0);
     const Type t = cast_type(q, n->type_name, type_at);
     Expr *e = expr_bind(x, n->arg);
-    const Span at = span_join(span_join(bind_span(q->b, n->location, 0), e->at), type_at);
+    const Span call = span_call(q, n->location);        /* CAST(…); for e::type only a token */
+    const Span at = call.len > 4 ? call : span_join(e->at, type_at);
     Expr *copy = ARENA_NEW(q->a, Expr);
 
     *copy = *cast_to(x, e, t, at);

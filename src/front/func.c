@@ -213,16 +213,14 @@ static Expr *scalar_call(Ctx *x, const PgQuery__FuncCall *f, const char *name, S
 {
     Query *q = x->q;
     Expr **arg = ARENA_ARRAY(q->a, Expr *, f->n_args + 1);
-    Span whole = at;
+    const Span whole = span_call(q, f->location);
 
     if (!known_function(name))
         fail_function(q, name, at);
     if (f->agg_star || f->agg_distinct || f->agg_filter)
         diag_fail(q->b->c, ERR_expr_arguments, at, "*, DISTINCT and FILTER belong to aggregates, and this %s is none", capitals(q, name));
-    for (size_t k = 0; k < f->n_args; k++) {
+    for (size_t k = 0; k < f->n_args; k++)
         arg[k] = expr_bind(x, f->args[k]);
-        whole = span_join(whole, arg[k]->at);
-    }
     Expr *e = mixed_func(q, name, arg, f->n_args, whole);
     e = e ? e : numeric_func(q, name, arg, f->n_args, whole);
     Expr *copy = ARENA_NEW(q->a, Expr);
@@ -238,7 +236,7 @@ Expr *func_minmax(Ctx *x, const PgQuery__MinMaxExpr *m)
 
     for (size_t k = 0; k < m->n_args; k++)
         arg[k] = expr_num(q, expr_bind(x, m->args[k]), greatest ? "GREATEST" : "LEAST");
-    const Span at = span_join(bind_span(q->b, m->location, 0), arg[m->n_args - 1]->at);
+    const Span at = span_call(q, m->location);
     if (m->n_args == 1)
         return arg[0];
     return expr_at(ex_exprs(q->a, greatest ? OP_max : OP_min, arg, (int)m->n_args), at);
@@ -319,7 +317,7 @@ static Expr *make_agg(Sink *s, AggKind kind, Expr *arg)
     BUG("aggregate kind %d", (int)kind);
 }
 
-static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name, Span *at)
+static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name, Span at)
 {
     Query *q = x->q;
     Ctx inner = *x;
@@ -331,17 +329,15 @@ static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, cons
         inner.clause = "an aggregate";
     }
     if (f->agg_star ? kind != KIND_count : f->n_args != 1)
-        diag_fail(q->b->c, ERR_expr_arguments, *at, "%s takes one argument%s", name, f->agg_star ? "; only COUNT takes *" : "");
-    if (!f->agg_star) {
+        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes one argument%s", name, f->agg_star ? "; only COUNT takes *" : "");
+    if (!f->agg_star)
         arg = expr_bind(&inner, f->args[0]);
-        *at = span_join(*at, arg->at);
-    }
     if (f->agg_filter) {
         Expr *c = expr_cond(&inner, f->agg_filter);
         arg = arg ? arg : ex_int(q->a, 1);
         arg = expr_plain(q->a, arg);
         arg = ex_exprs(q->a, OP_cond, (Expr *[]){ c, arg, ex_null(q->a, arg->type) }, 3);
-        arg->at = *at;
+        arg->at = at;
     }
     return arg;
 }
@@ -362,10 +358,10 @@ static void check_agg_place(Ctx *x, const PgQuery__FuncCall *f, const char *name
 static Expr *agg_call(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name, const WinUse *over)
 {
     Query *q = x->q;
-    Span at = bind_span(q->b, f->location, 0);
+    const Span at = span_call(q, f->location);
 
     check_agg_place(x, f, name, at);
-    Expr *arg = agg_argument(x, f, kind, name, &at);
+    Expr *arg = agg_argument(x, f, kind, name, at);
     const bool distinct = f->agg_distinct && kind != KIND_min && kind != KIND_max;
     if (distinct && (kind != KIND_count || over || !arg))
         diag_fail(q->b->c, ERR_group_distinct, at, "DISTINCT goes with COUNT, MIN and MAX only; for %s(DISTINCT …) use a "

@@ -115,6 +115,40 @@ Span span_join(Span x, Span y)
     return (Span){ off, end - off, x.file };
 }
 
+/* From a call's name to its closing parenthesis. */
+Span span_call(Query *q, int location)
+{
+    const char *s = stmt_text(q);
+    const size_t len = stmt_len(q);
+    const Span name = bind_span(q->b, location, 0);
+    int depth = 0;
+
+    if (location < 0 || (size_t)location >= len)
+        return name;
+    for (Tok t = lex_solid(s, len, (size_t)location); t.kind != TOK_end && t.kind != TOK_open; t = tok_after(s, len, t)) {
+        depth += is_punct(s, t, '(') - is_punct(s, t, ')');
+        if (depth == 0 && !is_name(t) && !is_punct(s, t, '.'))
+            return is_punct(s, t, ')') ? span_join(name, bind_span(q->b, (int)t.off, 1)) : name;
+    }
+    return name;
+}
+
+/* From CASE to its END. */
+Span span_case(Query *q, int location)
+{
+    const char *s = stmt_text(q);
+    const size_t len = stmt_len(q);
+    int depth = 0;
+
+    for (Tok t = lex_solid(s, len, location < 0 ? len : (size_t)location); t.kind != TOK_end && t.kind != TOK_open;
+         t = tok_after(s, len, t)) {
+        depth += lex_is(s, t, "case") - lex_is(s, t, "end");
+        if (depth == 0)
+            return span_join(bind_span(q->b, location, 0), bind_span(q->b, (int)t.off, 3));
+    }
+    return bind_span(q->b, location, 0);
+}
+
 /* Where a tree starts; protobuf-c keeps the location in a different place in each kind of node. */
 Span node_span(Query *q, const Node *n)
 {
@@ -151,6 +185,10 @@ Span node_span(Query *q, const Node *n)
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return node_span(q, n->collate_clause->arg);
     case PG_QUERY__NODE__NODE_GROUPING_SET: at = n->grouping_set->location; break;
     case PG_QUERY__NODE__NODE_JOIN_EXPR: return node_span(q, n->join_expr->rarg);
+    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
+        const PgQuery__SelectStmt *u = n->range_subselect->subquery->select_stmt;
+        return node_span(q, u->n_target_list ? u->target_list[0] : u->n_values_lists ? u->values_lists[0] : NULL);
+    }
     case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
         return n->range_function->n_functions ? node_span(q, n->range_function->functions[0]) : bind_span(q->b, -1, 0);
     case PG_QUERY__NODE__NODE_LIST:

@@ -133,6 +133,8 @@ bool  name_is(const char *def, const Ident *want);
 Ident name_anywhere(Query *q, int from, const char *folded);       /* first identifier that folds to it */
 Ident name_alias(Query *q, int location, const char *folded);      /* of `expr AS name` that starts at location */
 Span  span_join(Span x, Span y);
+Span  span_call(Query *q, int location);                           /* name(…) */
+Span  span_case(Query *q, int location);                           /* CASE … END */
 Span  node_span(Query *q, const Node *n);
 const char *list_names(Arena *a, const char *const *name, int n);  /* "a, b, c", cut when long */
 const char *src_text(Query *q, Span at);                           /* the user's text, on one line, cut */
