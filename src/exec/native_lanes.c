@@ -111,7 +111,9 @@ static bool outputs_allow(const Block *b, const LaneClass *k, bool *carried)
         const Expr *e = b->col[c].e;
         if (!reads_class(k, e))
             continue;
-        if (!is_plain(b, k, e) || (b->kind == BLK_reduce && c >= b->n_keys))
+        if (b->kind == BLK_reduce ? c >= b->n_keys : b->col[c].type == T_REAL)
+            continue;                   /* numbers may be computed from the lane's key */
+        if (!is_plain(b, k, e))
             return false;
         *carried = true;
     }

@@ -97,10 +97,11 @@ static void load_int(Frame *f, const Ins *i, const Input *in, const LCol *k, con
         gather_ints(d, key, ix, first, c->nt);
         return;
     }
-    for (size_t t = 0; t < c->nt; t++, d += c->nl) {    /* CK_dyn, along its lanes */
-        const uint32_t row = ix ? ix[t] : (uint32_t)(first + t);
+    for (size_t t = 0; t < c->nt; t++, d += c->nl) {    /* along the lanes: computed keys, or the lanes' own */
+        const size_t row = ix ? ix[t] : first + t;
+        const int64_t *from = k->kind == CK_lane ? in->lay->lane_key + c->l0 : k->key + row * c->L + c->l0;
         for (size_t l = 0; l < c->nl; l++)
-            d[l] = row == ROW_NONE ? KEY_NULL : k->key[(size_t)row * c->L + c->l0 + l];
+            d[l] = row == ROW_NONE ? KEY_NULL : from[l];
     }
 }
 

@@ -51,12 +51,13 @@ Expr *expr_convert(Arena *a, Expr *e, Type t)
 Expr *expr_num(Query *q, Expr *e, const char *what)
 {
     if (e->type == T_TEXT)
-        diag_fail(q->b->c, ERR_expr_type, e->at, "%s takes numbers, and %s is TEXT; CAST it if it holds a number", what,
+        diag_fail(q->b->c, ERR_expr_type, e->at,
+                  "%s takes numbers, and %s is TEXT; CAST it if it holds a number", what,
                   src_text(q, e->at));
     return e->type == T_NULL ? expr_convert(q->a, e, T_INT) : expr_plain(q->a, e);
 }
 
-static bool is_number(Type t)
+static bool numeric_type(Type t)
 {
     return t == T_INT || t == T_REAL || t == T_BOOL;
 }
@@ -69,14 +70,14 @@ static void unify(Query *q, Expr **e, int n, const char *what)
 
     for (int k = 0; k < n; k++) {
         text = e[k]->type == T_TEXT ? e[k] : text;
-        num = is_number(e[k]->type) ? e[k] : num;
-        if (is_number(e[k]->type) && t != T_REAL)
+        num = numeric_type(e[k]->type) ? e[k] : num;
+        if (numeric_type(e[k]->type) && t != T_REAL)
             t = t == T_NULL || t == e[k]->type ? e[k]->type : e[k]->type == T_REAL ? T_REAL : T_INT;
     }
     if (text && num)
         diag_fail(q->b->c, ERR_expr_type, span_join(text->at, num->at),
-                  "%s has TEXT %s beside %s %s; CAST one of them", what, src_text(q, text->at), type_name[num->type],
-                  src_text(q, num->at));
+                  "%s has TEXT %s beside %s %s; CAST one of them", what, src_text(q, text->at),
+                  type_name[num->type], src_text(q, num->at));
     t = text ? T_TEXT : t == T_NULL ? T_INT : t;
     for (int k = 0; k < n; k++)
         if (e[k]->type != t)
@@ -144,7 +145,8 @@ void expr_share(Query *q, const Expr *e, int times)
     const int most = MAX_TREE / (times > 0 ? times : 1);
 
     if (tree_size(e, most + 1) > most)
-        diag_fail(q->b->c, ERR_expr_size, e->at, "the expression becomes too large; compute %s in a table of its own",
+        diag_fail(q->b->c, ERR_expr_size, e->at,
+                  "the expression becomes too large; compute %s in a table of its own",
                   src_text(q, e->at));
 }
 
@@ -185,6 +187,20 @@ Expr *expr_col_at(Arena *a, const Expr *col, int src, int c)
     return n;
 }
 
+typedef struct ToSource { Arena *a; int src; } ToSource;
+
+static Expr *to_source(void *arg, const Expr *e)
+{
+    const ToSource *t = arg;
+
+    return e->op == OP_col ? expr_col_at(t->a, e, t->src, e->col) : NULL;
+}
+
+Expr *expr_over_source(Arena *a, const Expr *e, int src)
+{
+    return expr_rewrite(a, e, to_source, &(ToSource){ a, src });
+}
+
 /* ---- literals ---- */
 
 static Expr *number_literal(Query *q, const char *s, Span at)
@@ -195,7 +211,8 @@ static Expr *number_literal(Query *q, const char *s, Span at)
     if (parse_int(s, strlen(s), &i))
         return expr_at(ex_int(q->a, i), at);
     if (!parse_real(s, strlen(s), &r))
-        diag_fail(q->b->c, ERR_expr_number, at, "this number cannot be read; at most 63 digits, as 1.5 or 1.5e-3");
+        diag_fail(q->b->c, ERR_expr_number, at,
+                  "this number cannot be read; at most 63 digits, as 1.5 or 1.5e-3");
     return expr_at(ex_real(q->a, r), at);
 }
 
@@ -213,7 +230,8 @@ static Expr *constant(Ctx *x, const PgQuery__AConst *k)
         return expr_at(k->boolval->boolval ? expr_true(q->a) : expr_false(q->a), at);
     case PG_QUERY__A__CONST__VAL_SVAL: return expr_at(ex_text(q->a, k->sval->sval), at);
     }
-    diag_fail(q->b->c, ERR_expr_unsupported, at, "bit strings are not in the language; write a number or a text");
+    diag_fail(q->b->c, ERR_expr_unsupported, at,
+              "bit strings are not in the language; write a number or a text");
 }
 
 bool expr_int_literal(Query *q, const Node *n, int64_t *out)
@@ -237,8 +255,9 @@ static Expr *condition(Query *q, Expr *e, const char *what)
     if (e->type == T_NULL)
         return expr_at(ex_null(q->a, T_BOOL), e->at);
     if (e->type != T_BOOL)
-        diag_fail(q->b->c, ERR_expr_condition, e->at, "%s needs a condition, and %s is %s%s", what, src_text(q, e->at),
-                  type_name[e->type], e->type == T_TEXT ? "; write a comparison" : "; compare it, such as … <> 0");
+        diag_fail(q->b->c, ERR_expr_condition, e->at, "%s needs a condition, and %s is %s%s", what,
+                  src_text(q, e->at), type_name[e->type],
+                  e->type == T_TEXT ? "; write a comparison" : "; compare it, such as … <> 0");
     return e;
 }
 
@@ -269,7 +288,8 @@ static Expr *modulo(Query *q, Expr *x, Expr *y, Span at)
     const Expr *real = x->type == T_REAL ? x : y;
 
     if (real->type == T_REAL)
-        diag_fail(q->b->c, ERR_expr_type, at, "%% takes integers, and %s is REAL; databases disagree about it",
+        diag_fail(q->b->c, ERR_expr_type, at,
+                  "%% takes integers, and %s is REAL; databases disagree about it",
                   src_text(q, real->at));
     return ex2(q->a, OP_mod, x, y);
 }
@@ -335,7 +355,7 @@ static Expr *operator_expr(Ctx *x, const PgQuery__AExpr *n)
     return compares ? expr_compare(q, op, l, r, at) : expr_at(arithmetic(q, *name, l, r, at), at);
 }
 
-static Expr *in_list(Ctx *x, const PgQuery__AExpr *n)
+static Expr *in_values(Ctx *x, const PgQuery__AExpr *n)
 {
     Query *q = x->q;
     const PgQuery__List *list = n->rexpr->list;
@@ -372,7 +392,8 @@ static Expr *two_operands(Ctx *x, const PgQuery__AExpr *n, Op op)
     const Span at = span_join(l->at, r->at);
 
     if (op == OP_nullif)
-        return expr_mix(x->q, op, (Expr *[]){ expr_plain(x->q->a, l), expr_plain(x->q->a, r) }, 2, "NULLIF", at);
+        return expr_mix(x->q, op, (Expr *[]){ expr_plain(x->q->a, l), expr_plain(x->q->a, r) }, 2,
+                        "NULLIF", at);
     return expr_compare(x->q, op, l, r, at);
 }
 
@@ -388,15 +409,17 @@ static Expr *a_expr(Ctx *x, const PgQuery__AExpr *n)
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF: return two_operands(x, n, OP_nullif);
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN:
         if (n->rexpr && n->rexpr->node_case == PG_QUERY__NODE__NODE_LIST)
-            return in_list(x, n);
+            return in_values(x, n);
         break;
     case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN: return between(x, n, false);
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN: return between(x, n, true);
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE: case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
-        diag_fail(q->b->c, ERR_expr_operator, at, "the language has no pattern matching; compare with =, < or IN");
+        diag_fail(q->b->c, ERR_expr_operator, at,
+                  "the language has no pattern matching; compare with =, < or IN");
     }
-    diag_fail(q->b->c, ERR_expr_unsupported, at, "this form of comparison is not in the language; use = < > BETWEEN IN");
+    diag_fail(q->b->c, ERR_expr_unsupported, at,
+              "this form of comparison is not in the language; use = < > BETWEEN IN");
 }
 
 /* AND or OR of several; nested ones of the same kind are flattened, as the printed form reads back. */
@@ -422,7 +445,8 @@ static Expr *bool_expr(Ctx *x, const PgQuery__BoolExpr *n)
         return subquery_bind(x, n->args[0]->sub_link, true);
     for (size_t k = 0; k < n->n_args; k++)
         arg[k] = condition(q, expr_bind(x, n->args[k]), is_not ? "NOT" : is_and ? "AND" : "OR");
-    const Span at = span_join(is_not ? bind_span(q->b, n->location, 0) : arg[0]->at, arg[n->n_args - 1]->at);
+    const Span at = span_join(is_not ? bind_span(q->b, n->location, 0) : arg[0]->at,
+                              arg[n->n_args - 1]->at);
     if (is_not)
         return expr_at(ex1(q->a, OP_not, arg[0]), at);
     return expr_at(expr_junction(q, is_and ? OP_and : OP_or, arg, (int)n->n_args), at);
@@ -434,7 +458,8 @@ static Expr *case_expr(Ctx *x, const PgQuery__CaseExpr *n)
 {
     Query *q = x->q;
     const int n_when = (int)n->n_args;
-    Expr **arg = ARENA_ARRAY(q->a, Expr *, 2 * n_when + 1), **res = ARENA_ARRAY(q->a, Expr *, n_when + 1);
+    Expr **arg = ARENA_ARRAY(q->a, Expr *, 2 * n_when + 1),
+         **res = ARENA_ARRAY(q->a, Expr *, n_when + 1);
     Expr *of = n->arg ? expr_bind(x, n->arg) : NULL;
     const Span at = span_case(q, n->location);
 
@@ -474,11 +499,14 @@ static Type cast_type(Query *q, const PgQuery__TypeName *t, Span at)
     const char *name = t->n_names ? node_string(t->names[t->n_names - 1]) : NULL;
 
     if (t->n_typmods || t->n_array_bounds || t->setof)
-        diag_fail(q->b->c, ERR_expr_cast, at, "CAST takes a plain type, without size or brackets; round with ROUND");
+        diag_fail(q->b->c, ERR_expr_cast, at,
+                  "CAST takes a plain type, without size or brackets; round with ROUND");
     for (size_t k = 0; name && k < COUNT_OF(table); k++)
         if (!strcmp(name, table[k].name))
             return table[k].type;
-    diag_fail(q->b->c, ERR_expr_cast, at, "CAST has no type %s; it has INTEGER, REAL, TEXT, BOOLEAN", name ? name : "of this kind");
+    diag_fail(q->b->c, ERR_expr_cast, at,
+              "CAST has no type %s; it has INTEGER, REAL, TEXT, BOOLEAN",
+              name ? name : "of this kind");
 }
 
 static Expr *cast_to(Ctx *x, Expr *e, Type t, Span at)
@@ -490,7 +518,9 @@ static Expr *cast_to(Ctx *x, Expr *e, Type t, Span at)
     if (e->op == OP_lit_null)
         return ex_null(q->a, t);
     if (t == T_TEXT && (e->type == T_REAL || q->resolve))
-        diag_fail(q->b->c, ERR_expr_cast, at, "a REAL is not cast to TEXT, since databases write it differently; CAST to INTEGER first");
+        diag_fail(q->b->c, ERR_expr_cast, at,
+                  "a REAL is not cast to TEXT, since databases write it differently; CAST to "
+                  "INTEGER first");
     if (t == T_TEXT && e->op == OP_lit_int)
         return ex_text(q->a, arena_printf(q->a, "%lld", (long long)e->i));
     if (t == T_BOOL)
@@ -515,7 +545,7 @@ static Expr *type_cast(Ctx *x, const PgQuery__TypeCast *n)
     return expr_at(copy, at);
 }
 
-static Expr *null_test(Ctx *x, const PgQuery__NullTest *n)
+static Expr *is_null_test(Ctx *x, const PgQuery__NullTest *n)
 {
     Query *q = x->q;
     const bool is = n->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
@@ -534,12 +564,16 @@ static Expr *bool_test(Ctx *x, const PgQuery__BooleanTest *n)
     Expr *e = condition(q, expr_bind(x, n->arg), "IS TRUE");
     const Span at = span_join(e->at, bind_span(q->b, n->location, 0));
     const int t = (int)n->booltesttype;
-    const bool of_false = t == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE || t == PG_QUERY__BOOL_TEST_TYPE__IS_NOT_FALSE;
-    const bool yes = t == PG_QUERY__BOOL_TEST_TYPE__IS_TRUE || t == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE;
+    const bool of_false = t == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE ||
+                          t == PG_QUERY__BOOL_TEST_TYPE__IS_NOT_FALSE;
+    const bool yes = t == PG_QUERY__BOOL_TEST_TYPE__IS_TRUE ||
+                     t == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE;
 
     if (t == PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN || t == PG_QUERY__BOOL_TEST_TYPE__IS_NOT_UNKNOWN)
-        return expr_at(ex1(q->a, t == PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN ? OP_is_null : OP_not_null,
-                           expr_plain(q->a, e)), at);
+        return expr_at(ex1(q->a,
+                           t == PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN ? OP_is_null : OP_not_null,
+                           expr_plain(q->a, e)),
+                       at);
     Expr *arg[3] = { of_false ? ex1(q->a, OP_not, e) : e, yes ? expr_true(q->a) : expr_false(q->a),
                      yes ? expr_false(q->a) : expr_true(q->a) };
     return expr_at(ex_exprs(q->a, OP_cond, arg, 3), at);
@@ -562,20 +596,23 @@ static Expr *bind_kind(Ctx *x, const Node *n)
     case PG_QUERY__NODE__NODE_CASE_EXPR: return case_expr(x, n->case_expr);
     case PG_QUERY__NODE__NODE_COALESCE_EXPR: return coalesce_expr(x, n->coalesce_expr);
     case PG_QUERY__NODE__NODE_TYPE_CAST: return type_cast(x, n->type_cast);
-    case PG_QUERY__NODE__NODE_NULL_TEST: return null_test(x, n->null_test);
+    case PG_QUERY__NODE__NODE_NULL_TEST: return is_null_test(x, n->null_test);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return bool_test(x, n->boolean_test);
     case PG_QUERY__NODE__NODE_SUB_LINK: return subquery_bind(x, n->sub_link, false);
     }
     const Span at = node_span(q, n);
-    diag_fail(q->b->c, ERR_expr_unsupported, at, "%s is not an expression of the language", src_text(q, at));
+    diag_fail(q->b->c, ERR_expr_unsupported, at, "%s is not an expression of the language",
+              src_text(q, at));
 }
 
 Expr *expr_bind(Ctx *x, const Node *n)
 {
     if (!n)
-        diag_fail(x->q->b->c, ERR_expr_unsupported, bind_span(x->q->b, -1, 0), "an expression is missing");
+        diag_fail(x->q->b->c, ERR_expr_unsupported, bind_span(x->q->b, -1, 0),
+                  "an expression is missing");
     if (x->depth >= MAX_NESTING)
-        diag_fail(x->q->b->c, ERR_expr_size, node_span(x->q, n), "the expression is nested more than %d deep", MAX_NESTING);
+        diag_fail(x->q->b->c, ERR_expr_size, node_span(x->q, n),
+                  "the expression is nested more than %d deep", MAX_NESTING);
     x->depth++;
     Expr *e = bind_kind(x, n);
     x->depth--;
@@ -595,7 +632,8 @@ Expr *bind_expr_over(Binder *b, Block *rel, const Node *n)
     return expr_bind(&x, n);
 }
 
-Expr *bind_scalar(Binder *b, const Node *n, Resolve resolve, void *arg, const char *const *names, int n_names)
+Expr *bind_scalar(Binder *b, const Node *n, Resolve resolve, void *arg, const char *const *names,
+                  int n_names)
 {
     Query *q = query_new(NULL, b, NULL);
 

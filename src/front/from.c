@@ -22,7 +22,8 @@ bool rel_one_row(const Block *b)
 int from_add_source(Query *q, Block *rel, Join join, const char *alias, Span at, bool optional)
 {
     if (q->d->n_src >= MAX_SOURCES)
-        diag_fail(q->b->c, ERR_query_limit, at, "a query joins at most %d tables; make two of it", MAX_SOURCES);
+        diag_fail(q->b->c, ERR_query_limit, at, "a query joins at most %d tables; make two of it",
+                  MAX_SOURCES);
     const int s = blk_add_source(q->b->p, q->d, rel, join, alias);
     q->d->src[s].at = at;
     q->optional[s] = optional;
@@ -62,7 +63,8 @@ static void rename_columns(Query *q, Tab *t, Node *const *name, size_t n, int fr
         while (c < t->n_cols && t->col[c].hidden)
             c++;
         if (c >= t->n_cols)
-            diag_fail(q->b->c, ERR_query_alias, t->at, "%s has fewer columns than names are given for", t->alias);
+            diag_fail(q->b->c, ERR_query_alias, t->at,
+                      "%s has fewer columns than names are given for", t->alias);
         t->col[c].name = name_anywhere(q, from, node_string(name[k])).text;
     }
 }
@@ -82,8 +84,11 @@ static Tab *open_tab(Query *q, Open *o, int src, const char *alias, Span at)
     TabCol *col = ARENA_ARRAY(q->a, TabCol, t->n_cols + 1);
 
     for (int c = 0; c <= t->n_cols; c++)
-        col[c] = c == o->rank_at ? (TabCol){ o->name, expr_placeholder(q, SRC_RANK, q->n_tabs, T_INT, false, at), o->hidden }
-                                 : t->col[c - (c > o->rank_at)];
+        col[c] = c == o->rank_at
+                     ? (TabCol){ o->name,
+                                 expr_placeholder(q, SRC_RANK, q->n_tabs, T_INT, false, at),
+                                 o->hidden }
+                     : t->col[c - (c > o->rank_at)];
     t->col = col;
     t->n_cols++;
     t->open = o;
@@ -91,7 +96,8 @@ static Tab *open_tab(Query *q, Open *o, int src, const char *alias, Span at)
     return t;
 }
 
-static Tab *tab_of_query(Query *q, const PgQuery__SelectStmt *s, Cte *env, Join join, const char *alias, Span at)
+static Tab *tab_of_query(Query *q, const PgQuery__SelectStmt *s, Cte *env, Join join,
+                         const char *alias, Span at)
 {
     Query *sub = query_new(q, q->b, s);
     Block *closed = NULL;
@@ -160,11 +166,14 @@ static void from_table(Query *q, const PgQuery__RangeVar *v, Join join, Vis *vis
 static void from_subselect(Query *q, const PgQuery__RangeSubselect *r, Join join, Vis *vis)
 {
     const PgQuery__SelectStmt *s = r->subquery->select_stmt;
-    const Node *first = s->n_target_list ? s->target_list[0] : s->n_values_lists ? s->values_lists[0] : NULL;
+    const Node *first = s->n_target_list    ? s->target_list[0]
+                        : s->n_values_lists ? s->values_lists[0]
+                                            : NULL;
     Span at = node_span(q, first);
 
     if (r->lateral)
-        diag_fail(q->b->c, ERR_query_from, at, "LATERAL is not in the language; join on the columns it would read");
+        diag_fail(q->b->c, ERR_query_from, at,
+                  "LATERAL is not in the language; join on the columns it would read");
     const Ident alias = r->alias ? alias_ident(q, r->alias, end_of(q, at)) : (Ident){ 0 };
     Tab *t = tab_of_query(q, s, q->env, join, alias.text, at);
     finish_tab(q, t, r->alias, end_of(q, at), vis);
@@ -180,7 +189,8 @@ static const VisCol *vis_find(Query *q, const Vis *v, const Ident *want, const c
         if (!name_is(v->v[k].name, want))
             continue;
         if (found)
-            diag_fail(q->b->c, ERR_query_ambiguous, want->at, "\"%s\" is more than once on the %s of this join; write ON with table names",
+            diag_fail(q->b->c, ERR_query_ambiguous, want->at,
+                      "\"%s\" is more than once on the %s of this join; write ON with table names",
                       want->text, side);
         found = &v->v[k];
     }
@@ -196,8 +206,9 @@ static const VisCol *using_side(Query *q, const Vis *v, const Ident *want, const
     const char **name = ARENA_ARRAY(q->a, const char *, v->n + 1);
     for (int k = 0; k < v->n; k++)
         name[k] = v->v[k].name;
-    diag_fail(q->b->c, ERR_query_using, want->at, "USING (%s): no such column on the %s of the join; it has %s", want->text,
-              side, list_names(q->a, name, v->n));
+    diag_fail(q->b->c, ERR_query_using, want->at,
+              "USING (%s): no such column on the %s of the join; it has %s", want->text, side,
+              list_names(q->a, name, v->n));
 }
 
 static bool merged_away(const VisCol *v, const VisCol *const *gone, int n)
@@ -209,13 +220,15 @@ static bool merged_away(const VisCol *v, const VisCol *const *gone, int n)
 }
 
 /* Join on equal columns: the conditions, and what the names mean afterwards. */
-static Expr **join_using(Query *q, const Ident *name, int n, const Vis *left, const Vis *right, Vis *out)
+static Expr **join_using(Query *q, const Ident *name, int n, const Vis *left, const Vis *right,
+                         Vis *out)
 {
     Expr **cond = ARENA_ARRAY(q->a, Expr *, n + 1);
     const VisCol **gone = ARENA_ARRAY(q->a, const VisCol *, 2 * n + 1);
 
     for (int k = 0; k < n; k++) {
-        const VisCol *l = using_side(q, left, &name[k], "left"), *r = using_side(q, right, &name[k], "right");
+        const VisCol *l = using_side(q, left, &name[k], "left"),
+                     *r = using_side(q, right, &name[k], "right");
         cond[k] = expr_compare(q, OP_eq, l->e, r->e, name[k].at);
         VEC_PUSH(q->a, out->v, out->n, ((VisCol){ l->name, l->e, NULL }));
         gone[2 * k] = l;
@@ -246,9 +259,11 @@ static Ident *natural_names(Query *q, const Vis *left, const Vis *right, Span at
                 break;
             }
     if (*n)
-        diag_note(q->b->c, ERR_note_natural, at, "this NATURAL JOIN means JOIN … USING (%s)", list_names(q->a, text, m));
+        diag_note(q->b->c, ERR_note_natural, at, "this NATURAL JOIN means JOIN … USING (%s)",
+                  list_names(q->a, text, m));
     else
-        diag_note(q->b->c, ERR_note_natural, at, "this NATURAL JOIN has no column in common: it is a CROSS JOIN");
+        diag_note(q->b->c, ERR_note_natural, at,
+                  "this NATURAL JOIN has no column in common: it is a CROSS JOIN");
     return name;
 }
 
@@ -337,14 +352,19 @@ static void from_join(Query *q, const PgQuery__JoinExpr *j, Vis *vis)
     if (!is_left && j->jointype != PG_QUERY__JOIN_TYPE__JOIN_INNER)
         diag_fail(q->b->c, ERR_query_join, at, "%s JOIN is not in the language; %s",
                   j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT ? "RIGHT" : "FULL",
-                  j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT ? "swap the tables and write LEFT JOIN"
-                  : "write a LEFT JOIN b UNION ALL the rows of b that meet none of a");
+                  j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT ? "swap the tables and write LEFT "
+                                                                   "JOIN"
+                                                                 : "write a LEFT JOIN b UNION ALL "
+                                                                   "the rows of b that meet none "
+                                                                   "of a");
     if (j->alias || j->join_using_alias)
-        diag_fail(q->b->c, ERR_query_join, at, "a join has no alias of its own; name its tables, or use a subquery");
+        diag_fail(q->b->c, ERR_query_join, at,
+                  "a join has no alias of its own; name its tables, or use a subquery");
     from_item(q, j->larg, JOIN_inner, &left);
     const int src = q->d->n_src;
     from_item(q, j->rarg, join, &right);
-    const Ident *name = j->is_natural ? natural_names(q, &left, &right, at, &n) : using_names(q, j, at);
+    const Ident *name = j->is_natural ? natural_names(q, &left, &right, at, &n)
+                                      : using_names(q, j, at);
     n = j->is_natural ? n : (int)j->n_using_clause;
     Expr **cond = join_using(q, name, n, &left, &right, vis);
     for (int k = 0; k < n; k++)
@@ -361,7 +381,9 @@ static void from_item(Query *q, const Node *n, Join join, Vis *vis)
         diag_fail(q->b->c, ERR_query_limit, node_span(q, n), "FROM is nested too deeply");
     switch ((int)n->node_case) {
     case PG_QUERY__NODE__NODE_RANGE_VAR: from_table(q, n->range_var, join, vis); break;
-    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: from_subselect(q, n->range_subselect, join, vis); break;
+    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT:
+        from_subselect(q, n->range_subselect, join, vis);
+        break;
     case PG_QUERY__NODE__NODE_JOIN_EXPR:
         if (join == JOIN_left)
             from_nested(q, n, join, vis);
@@ -369,7 +391,8 @@ static void from_item(Query *q, const Node *n, Join join, Vis *vis)
             from_join(q, n->join_expr, vis);
         break;
     default:
-        diag_fail(q->b->c, ERR_query_from, node_span(q, n), "FROM takes tables, subqueries and joins only");
+        diag_fail(q->b->c, ERR_query_from, node_span(q, n),
+                  "FROM takes tables, subqueries and joins only");
     }
     q->nesting--;
 }

@@ -30,7 +30,9 @@ static int find_agg(const char *name, size_t n_args)
 {
     for (size_t k = 0; k < COUNT_OF(agg_func); k++)
         if (!strcmp(name, agg_func[k].name))
-            return (agg_func[k].kind == KIND_min || agg_func[k].kind == KIND_max) && n_args > 1 ? -1 : (int)k;
+            return (agg_func[k].kind == KIND_min || agg_func[k].kind == KIND_max) && n_args > 1
+                       ? -1
+                       : (int)k;
     return -1;
 }
 
@@ -38,7 +40,9 @@ static const char *func_name(const PgQuery__FuncCall *f)
 {
     const char *name = f->n_funcname ? node_string(f->funcname[f->n_funcname - 1]) : NULL;
 
-    return name && (f->n_funcname == 1 || !strcmp(node_string(f->funcname[0]), "pg_catalog")) ? name : NULL;
+    return name && (f->n_funcname == 1 || !strcmp(node_string(f->funcname[0]), "pg_catalog"))
+               ? name
+               : NULL;
 }
 
 /* ---- does a tree hold an aggregate or a window? ---- */
@@ -64,15 +68,20 @@ bool func_node_aggregates(const Node *n)
                any_aggregates(n->func_call->args, n->func_call->n_args);
     case PG_QUERY__NODE__NODE_A_EXPR:
         return func_node_aggregates(n->a_expr->lexpr) || func_node_aggregates(n->a_expr->rexpr);
-    case PG_QUERY__NODE__NODE_BOOL_EXPR: return any_aggregates(n->bool_expr->args, n->bool_expr->n_args);
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return any_aggregates(n->bool_expr->args, n->bool_expr->n_args);
     case PG_QUERY__NODE__NODE_LIST: return any_aggregates(n->list->items, n->list->n_items);
     case PG_QUERY__NODE__NODE_CASE_EXPR:
-        return func_node_aggregates(n->case_expr->arg) || func_node_aggregates(n->case_expr->defresult) ||
+        return func_node_aggregates(n->case_expr->arg) ||
+               func_node_aggregates(n->case_expr->defresult) ||
                any_aggregates(n->case_expr->args, n->case_expr->n_args);
     case PG_QUERY__NODE__NODE_CASE_WHEN:
-        return func_node_aggregates(n->case_when->expr) || func_node_aggregates(n->case_when->result);
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR: return any_aggregates(n->coalesce_expr->args, n->coalesce_expr->n_args);
-    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR: return any_aggregates(n->min_max_expr->args, n->min_max_expr->n_args);
+        return func_node_aggregates(n->case_when->expr) ||
+               func_node_aggregates(n->case_when->result);
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return any_aggregates(n->coalesce_expr->args, n->coalesce_expr->n_args);
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return any_aggregates(n->min_max_expr->args, n->min_max_expr->n_args);
     case PG_QUERY__NODE__NODE_TYPE_CAST: return func_node_aggregates(n->type_cast->arg);
     case PG_QUERY__NODE__NODE_NULL_TEST: return func_node_aggregates(n->null_test->arg);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return func_node_aggregates(n->boolean_test->arg);
@@ -95,8 +104,8 @@ static const char *capitals(Query *q, const char *name)
 static void need_args(Query *q, const char *name, size_t have, int want, Span at)
 {
     if ((int)have != want)
-        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes %d argument%s, not %d", capitals(q, name), want, want == 1 ? "" : "s",
-                  (int)have);
+        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes %d argument%s, not %d",
+                  capitals(q, name), want, want == 1 ? "" : "s", (int)have);
 }
 
 static bool noted_in_stmt(const Query *q, const char *id)
@@ -117,7 +126,8 @@ static Expr *logarithm(Query *q, Expr **arg, size_t n, Span at)
         return ex2(q->a, OP_div, ex1(q->a, OP_ln, arg[1]), ex1(q->a, OP_ln, arg[0]));
     need_args(q, "LOG", n, 1, at);
     if (!noted_in_stmt(q, ERR_note_log))
-        diag_note(q->b->c, ERR_note_log, at, "LOG is the natural logarithm here (base 10 in SQLite and PostgreSQL); "
+        diag_note(q->b->c, ERR_note_log, at,
+                  "LOG is the natural logarithm here (base 10 in SQLite and PostgreSQL); "
                   "LN and LOG10 mean the same everywhere");
     return ex1(q->a, OP_ln, arg[0]);
 }
@@ -127,8 +137,10 @@ static Expr *rounded(Query *q, Expr **arg, size_t n, Span at)
     if (n != 1 && n != 2)
         need_args(q, "ROUND", n, 1, at);
     if (n == 2 && (arg[1]->op != OP_lit_int || arg[1]->i < 0 || arg[1]->i > 15))
-        diag_fail(q->b->c, ERR_expr_arguments, arg[1]->at, "the second argument of ROUND is a number from 0 to 15, written out");
-    return arg[0]->type == T_INT ? arg[0] : ex2(q->a, OP_round, arg[0], n == 2 ? arg[1] : ex_int(q->a, 0));
+        diag_fail(q->b->c, ERR_expr_arguments, arg[1]->at,
+                  "the second argument of ROUND is a number from 0 to 15, written out");
+    return arg[0]->type == T_INT ? arg[0]
+                                 : ex2(q->a, OP_round, arg[0], n == 2 ? arg[1] : ex_int(q->a, 0));
 }
 
 /* FLOOR and CEIL leave an integer what it is; % and MOD want integers. */
@@ -138,7 +150,8 @@ static Expr *plain_func(Query *q, const FuncInfo *f, Expr **arg, size_t n, Span 
     if ((f->op == OP_floor || f->op == OP_ceil) && arg[0]->type == T_INT)
         return arg[0];
     if (f->op == OP_mod && (arg[0]->type == T_REAL || arg[1]->type == T_REAL))
-        diag_fail(q->b->c, ERR_expr_type, at, "MOD takes integers, and %s is REAL; databases disagree about it",
+        diag_fail(q->b->c, ERR_expr_type, at,
+                  "MOD takes integers, and %s is REAL; databases disagree about it",
                   src_text(q, arg[arg[0]->type == T_REAL ? 0 : 1]->at));
     return ex_exprs(q->a, f->op, arg, (int)n);
 }
@@ -153,10 +166,14 @@ NORETURN static void fail_function(Query *q, const char *name, Span at)
     for (size_t k = 0; k < COUNT_OF(other_func); k++) all[n++] = other_func[k];
     const char *near = nearest_name(name, all, n);
     if (near)
-        diag_fail(q->b->c, ERR_expr_function, at, "the language has no function %s; did you mean %s", capitals(q, name), capitals(q, near));
+        diag_fail(q->b->c, ERR_expr_function, at,
+                  "the language has no function %s; did you mean %s", capitals(q, name),
+                  capitals(q, near));
     diag_fail(q->b->c, ERR_expr_function, at,
-              "the language has no function %s; it has ABS SIGN EXP LN LOG LOG10 SQRT POW SIN COS TAN TANH ATAN FLOOR "
-              "CEIL ROUND MOD GREATEST LEAST COALESCE NULLIF, and the aggregates", capitals(q, name));
+              "the language has no function %s; it has ABS SIGN EXP LN LOG LOG10 SQRT POW SIN COS "
+              "TAN TANH ATAN FLOOR "
+              "CEIL ROUND MOD GREATEST LEAST COALESCE NULLIF, and the aggregates",
+              capitals(q, name));
 }
 
 /* Functions whose arguments are not all numbers. */
@@ -169,10 +186,12 @@ static Expr *mixed_func(Query *q, const char *name, Expr **arg, size_t n, Span a
     if (!strcmp(name, "iif")) {
         need_args(q, name, n, 3, at);
         Expr *res[3] = { ex_null(q->a, T_NULL), arg[1], arg[2] };
-        Expr *both = expr_mix(q, OP_coalesce, &res[1], 2, capitals(q, name), at);    /* only to give them one type */
+        Expr *both = expr_mix(q, OP_coalesce, &res[1], 2, capitals(q, name),
+                              at); /* only to give them one type */
         if (arg[0]->type != T_BOOL)
-            diag_fail(q->b->c, ERR_expr_condition, arg[0]->at, "IIF needs a condition, and %s is %s",
-                      src_text(q, arg[0]->at), type_name[arg[0]->type]);
+            diag_fail(q->b->c, ERR_expr_condition, arg[0]->at,
+                      "IIF needs a condition, and %s is %s", src_text(q, arg[0]->at),
+                      type_name[arg[0]->type]);
         return ex_exprs(q->a, OP_cond, (Expr *[]){ arg[0], both->arg[0], both->arg[1] }, 3);
     }
     return NULL;
@@ -218,7 +237,9 @@ static Expr *scalar_call(Ctx *x, const PgQuery__FuncCall *f, const char *name, S
     if (!known_function(name))
         fail_function(q, name, at);
     if (f->agg_star || f->agg_distinct || f->agg_filter)
-        diag_fail(q->b->c, ERR_expr_arguments, at, "*, DISTINCT and FILTER belong to aggregates, and this %s is none", capitals(q, name));
+        diag_fail(q->b->c, ERR_expr_arguments, at,
+                  "*, DISTINCT and FILTER belong to aggregates, and this %s is none",
+                  capitals(q, name));
     for (size_t k = 0; k < f->n_args; k++)
         arg[k] = expr_bind(x, f->args[k]);
     Expr *e = mixed_func(q, name, arg, f->n_args, whole);
@@ -258,7 +279,7 @@ static Expr *sink_agg(Sink *s, Agg fn, Expr *arg)
         WinUse w = *s->over;
         w.fn = fn;
         w.arg = arg;
-        w.part = ARENA_ARRAY(q->a, Expr *, w.n_part + 1);       /* each window is rewritten by itself */
+        w.part = ARENA_ARRAY(q->a, Expr *, w.n_part + 1); /* each window is rewritten by itself */
         if (w.n_part)
             memcpy(w.part, s->over->part, (size_t)w.n_part * sizeof *w.part);
         VEC_PUSH(q->a, q->win, q->n_wins, w);
@@ -272,7 +293,8 @@ static Expr *average(Sink *s, Expr *arg)
 {
     Arena *a = s->q->a;
 
-    return ex2(a, OP_div, sink_agg(s, AGG_sum, ex_real_of(a, arg)), ex_real_of(a, sink_agg(s, AGG_count, arg)));
+    return ex2(a, OP_div, sink_agg(s, AGG_sum, ex_real_of(a, arg)),
+               ex_real_of(a, sink_agg(s, AGG_count, arg)));
 }
 
 /* The mean that the squared differences are taken from: known before the aggregate itself. */
@@ -294,7 +316,7 @@ static Expr *variance(Sink *s, Expr *arg, AggKind kind)
     expr_share(s->q, arg, 4);
     Expr *diff = ex2(a, OP_sub, ex_real_of(a, arg), mean_of(s, arg));
     Expr *sum = sink_agg(s, AGG_sum, ex2(a, OP_mul, diff, diff)), *n = sink_agg(s, AGG_count, arg);
-    if (sample)                                     /* one value has no sample variance: NULL, as in SQL */
+    if (sample) /* one value has no sample variance: NULL, as in SQL */
         n = ex2(a, OP_nullif, ex2(a, OP_sub, n, ex_int(a, 1)), ex_int(a, 0));
     Expr *v = ex2(a, OP_div, sum, ex_real_of(a, n));
     return kind == KIND_sd || kind == KIND_sd_pop ? ex1(a, OP_sqrt, v) : v;
@@ -317,7 +339,8 @@ static Expr *make_agg(Sink *s, AggKind kind, Expr *arg)
     BUG("aggregate kind %d", (int)kind);
 }
 
-static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name, Span at)
+static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name,
+                          Span at)
 {
     Query *q = x->q;
     Ctx inner = *x;
@@ -329,7 +352,8 @@ static Expr *agg_argument(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, cons
         inner.clause = "an aggregate";
     }
     if (f->agg_star ? kind != KIND_count : f->n_args != 1)
-        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes one argument%s", name, f->agg_star ? "; only COUNT takes *" : "");
+        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes one argument%s", name,
+                  f->agg_star ? "; only COUNT takes *" : "");
     if (!f->agg_star)
         arg = expr_bind(&inner, f->args[0]);
     if (f->agg_filter) {
@@ -347,15 +371,20 @@ static void check_agg_place(Ctx *x, const PgQuery__FuncCall *f, const char *name
     Query *q = x->q;
 
     if (x->in_agg && !f->over)
-        diag_fail(q->b->c, ERR_group_nested, at, "%s inside an aggregate; compute the inner one in a subquery", name);
+        diag_fail(q->b->c, ERR_group_nested, at,
+                  "%s inside an aggregate; compute the inner one in a subquery", name);
     if (!f->over && !x->aggs)
         diag_fail(q->b->c, ERR_group_place, at, "%s cannot stand in %s%s", name, x->clause,
-                  !strcmp(x->clause, "WHERE") ? ", which is applied before grouping; write HAVING, or use a subquery" : "");
+                  !strcmp(x->clause, "WHERE") ? ", which is applied before grouping; write HAVING, "
+                                                "or use a subquery"
+                                              : "");
     if (f->n_agg_order || f->agg_within_group || f->func_variadic)
-        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes no ORDER BY, WITHIN GROUP or VARIADIC", name);
+        diag_fail(q->b->c, ERR_expr_arguments, at, "%s takes no ORDER BY, WITHIN GROUP or VARIADIC",
+                  name);
 }
 
-static Expr *agg_call(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name, const WinUse *over)
+static Expr *agg_call(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const char *name,
+                      const WinUse *over)
 {
     Query *q = x->q;
     const Span at = span_call(q, f->location);
@@ -364,8 +393,10 @@ static Expr *agg_call(Ctx *x, const PgQuery__FuncCall *f, AggKind kind, const ch
     Expr *arg = agg_argument(x, f, kind, name, at);
     const bool distinct = f->agg_distinct && kind != KIND_min && kind != KIND_max;
     if (distinct && (kind != KIND_count || over || !arg))
-        diag_fail(q->b->c, ERR_group_distinct, at, "DISTINCT goes with COUNT, MIN and MAX only; for %s(DISTINCT …) use a "
-                  "subquery with SELECT DISTINCT", name);
+        diag_fail(q->b->c, ERR_group_distinct, at,
+                  "DISTINCT goes with COUNT, MIN and MAX only; for %s(DISTINCT …) use a "
+                  "subquery with SELECT DISTINCT",
+                  name);
     if (!over)
         q->grouped = true;
     Sink s = { q, over, distinct, at };
@@ -379,20 +410,23 @@ Expr *func_call(Ctx *x, const PgQuery__FuncCall *f)
     const Span at = bind_span(q->b, f->location, 0);
 
     if (!name)
-        diag_fail(q->b->c, ERR_expr_function, at, "a function of a schema is not part of the language");
+        diag_fail(q->b->c, ERR_expr_function, at,
+                  "a function of a schema is not part of the language");
     const int k = find_agg(name, f->n_args);
     if (f->over && k < 0)
         return window_call(x, f, name);
     if (f->over) {
         const WinUse over = window_spec(x, f);
         if (over.n_order)
-            diag_fail(q->b->c, ERR_window_form, over.order[0].e->at, "an aggregate OVER (… ORDER BY) would be a running one, "
+            diag_fail(q->b->c, ERR_window_form, over.order[0].e->at,
+                      "an aggregate OVER (… ORDER BY) would be a running one, "
                       "which the language does not have; leave ORDER BY out");
         return agg_call(x, f, agg_func[k].kind, capitals(q, name), &over);
     }
     if (k >= 0)
         return agg_call(x, f, agg_func[k].kind, capitals(q, name), NULL);
     if (!strcmp(name, "row_number"))
-        diag_fail(q->b->c, ERR_window_form, at, "ROW_NUMBER needs OVER (PARTITION BY … ORDER BY …)");
+        diag_fail(q->b->c, ERR_window_form, at,
+                  "ROW_NUMBER needs OVER (PARTITION BY … ORDER BY …)");
     return scalar_call(x, f, name, at);
 }

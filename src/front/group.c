@@ -22,7 +22,9 @@ static Expr *bind_out(Query *q, const Out *o, const char *clause, Span at)
     if (!o->node)
         return o->e;
     if (func_node_aggregates(o->node))
-        diag_fail(q->b->c, ERR_group_alias, at, "%s stands for an aggregate, which cannot be grouped by; group in a subquery first",
+        diag_fail(q->b->c, ERR_group_alias, at,
+                  "%s stands for an aggregate, which cannot be grouped by; group in a subquery "
+                  "first",
                   src_text(q, at));
     Ctx x = { .q = q, .clause = clause, .subqueries = true };
     return expr_bind(&x, o->node);
@@ -45,8 +47,8 @@ static Expr *key_of_alias(Query *q, const Ident *name)
 static Expr *key_of_ordinal(Query *q, int64_t k, Span at)
 {
     if (k < 1 || k > q->n_outs)
-        diag_fail(q->b->c, ERR_query_ordinal, at, "GROUP BY %lld: the select list has %d column%s", (long long)k, q->n_outs,
-                  q->n_outs == 1 ? "" : "s");
+        diag_fail(q->b->c, ERR_query_ordinal, at, "GROUP BY %lld: the select list has %d column%s",
+                  (long long)k, q->n_outs, q->n_outs == 1 ? "" : "s");
     return bind_out(q, &q->out[k - 1], "GROUP BY", at);
 }
 
@@ -58,7 +60,9 @@ static Expr *bind_key(Query *q, const Node *n)
     Ident name;
 
     if (n->node_case == PG_QUERY__NODE__NODE_GROUPING_SET)
-        diag_fail(q->b->c, ERR_query_clause, at, "ROLLUP, CUBE and GROUPING SETS are not in the language; write one GROUP BY for each and UNION ALL");
+        diag_fail(q->b->c, ERR_query_clause, at,
+                  "ROLLUP, CUBE and GROUPING SETS are not in the language; write one GROUP BY for "
+                  "each and UNION ALL");
     if (n->node_case == PG_QUERY__NODE__NODE_A_CONST && expr_int_literal(q, n, &k))
         return key_of_ordinal(q, k, at);
     if (n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && n->column_ref->n_fields == 1 &&
@@ -79,10 +83,12 @@ static void note_aliases(Query *q)
     for (int k = 0; k < q->n_shadows; k++) {
         const Shadow *w = &q->shadow[k];
         names = arena_printf(q->a, "%s%s%s", names, k ? ", " : "", w->name);
-        texts = arena_printf(q->a, "%s%s%s AS %s", texts, k ? ", " : "", src_text(q, w->at), w->name);
+        texts = arena_printf(q->a, "%s%s%s AS %s", texts, k ? ", " : "", src_text(q, w->at),
+                             w->name);
     }
-    diag_note(q->b->c, ERR_note_group_alias, q->shadow[0].name_at, "GROUP BY %s means %s of the select list, not the input column%s", names,
-              texts, q->n_shadows == 1 ? "" : "s");
+    diag_note(q->b->c, ERR_note_group_alias, q->shadow[0].name_at,
+              "GROUP BY %s means %s of the select list, not the input column%s", names, texts,
+              q->n_shadows == 1 ? "" : "s");
 }
 
 void group_keys(Query *q)
@@ -90,7 +96,8 @@ void group_keys(Query *q)
     const PgQuery__SelectStmt *s = q->q;
 
     if (s->n_group_clause > MAX_KEYS)
-        diag_fail(q->b->c, ERR_query_limit, node_span(q, s->group_clause[0]), "GROUP BY takes at most %d keys", MAX_KEYS);
+        diag_fail(q->b->c, ERR_query_limit, node_span(q, s->group_clause[0]),
+                  "GROUP BY takes at most %d keys", MAX_KEYS);
     for (size_t k = 0; k < s->n_group_clause; k++) {
         Expr *e = bind_key(q, s->group_clause[k]);
         bool twice = false;
@@ -108,8 +115,8 @@ static bool counts_rows(const Query *q)
 {
     const Expr *h = q->having;
 
-    return h && h->op == OP_gt && h->arg[0]->op == OP_col && h->arg[0]->src == SRC_AGG && !q->agg[h->arg[0]->col].arg &&
-           h->arg[1]->op == OP_lit_int && h->arg[1]->i == 0;
+    return h && h->op == OP_gt && h->arg[0]->op == OP_col && h->arg[0]->src == SRC_AGG &&
+           !q->agg[h->arg[0]->col].arg && h->arg[1]->op == OP_lit_int && h->arg[1]->i == 0;
 }
 
 /* A dump leaves constant keys out of GROUP BY; where no other key is left it says HAVING COUNT(*) > 0. */
@@ -119,7 +126,8 @@ void group_constants(Query *q)
         return;
     for (int k = 0; k < q->n_outs; k++) {
         Expr *e = q->out[k].e;
-        if (!expr_reads(e, SRC_AGG) && !expr_reads_rows(e) && !expr_reads(e, SRC_WIN) && (q->n_keys || q->having)) {
+        if (!expr_reads(e, SRC_AGG) && !expr_reads_rows(e) && !expr_reads(e, SRC_WIN) &&
+            (q->n_keys || q->having)) {
             bool twice = false;
             for (int j = 0; j < q->n_keys; j++)
                 twice |= ex_equal(q->key[j], e);
@@ -134,11 +142,13 @@ int group_add_agg(Query *q, Agg fn, Expr *arg, bool distinct)
 {
     for (int k = 0; k < q->n_aggs; k++) {
         const AggUse *u = &q->agg[k];
-        if (u->fn == fn && u->distinct == distinct && (u->arg == arg || (u->arg && arg && ex_equal(u->arg, arg))))
+        if (u->fn == fn && u->distinct == distinct &&
+            (u->arg == arg || (u->arg && arg && ex_equal(u->arg, arg))))
             return k;
     }
     if (q->n_aggs >= MAX_COLS)
-        diag_fail(q->b->c, ERR_query_limit, arg ? arg->at : bind_span(q->b, -1, 0), "a query has at most %d aggregates", MAX_COLS);
+        diag_fail(q->b->c, ERR_query_limit, arg ? arg->at : bind_span(q->b, -1, 0),
+                  "a query has at most %d aggregates", MAX_COLS);
     VEC_PUSH(q->a, q->agg, q->n_aggs, ((AggUse){ fn, arg, distinct }));
     return q->n_aggs - 1;
 }
@@ -268,7 +278,7 @@ static uint64_t used_sources(const Query *q, const bool *gone)
     return set;
 }
 
-static Expr *renumber(void *arg, const Expr *e)
+static Expr *renumber_src(void *arg, const Expr *e)
 {
     const int *to = ((Query *)arg)->renumber;
 
@@ -300,7 +310,7 @@ static void prune(Query *q, int *to)
 
 static Expr *renumbered(Query *q, const Expr *e)
 {
-    return e ? expr_rewrite(q->a, e, renumber, q) : NULL;
+    return e ? expr_rewrite(q->a, e, renumber_src, q) : NULL;
 }
 
 /* A draft without the sources that only later stages read. */
@@ -375,7 +385,8 @@ static Block *direct_reduction(Query *q, const char *name)
     }
     for (int k = 0; k < q->n_keys; k++)
         if (!seen[k])
-            blk_add_col(q->b->p, r, arena_printf(q->a, GEN_PREFIX "g%d", k), renumbered(q, q->key[k]), AGG_none);
+            blk_add_col(q->b->p, r, arena_printf(q->a, GEN_PREFIX "g%d", k),
+                        renumbered(q, q->key[k]), AGG_none);
     for (; o < q->n_outs; o++) {
         add_agg(q, r, q->out[o].name, &q->agg[q->out[o].e->col]);
         r->col[r->n_cols - 1].at = q->out[o].at;
@@ -394,7 +405,8 @@ static Expr *by_equality(Group *g, int s, int c)
         const Expr *e = g->old->where[w];
         for (int side = 0; side < 2 && (e->op == OP_eq || e->op == OP_same); side++) {
             const Expr *x = e->arg[side], *y = e->arg[1 - side];
-            if (x->op != OP_col || x->src != s || x->col != c || (ex_sources(y) >> s & 1) || !known_has_expr(g->known, y))
+            if (x->op != OP_col || x->src != s || x->col != c || (ex_sources(y) >> s & 1) ||
+                !known_has_expr(g->known, y))
                 continue;
             Expr *r = written(g, y);
             if (r)
@@ -462,7 +474,9 @@ static Expr *self_node(void *arg, const Expr *e)
 {
     const Group *g = arg;
 
-    return e->op == OP_col && e->src == SRC_SELF ? expr_col_at(g->q->a, e, g->q->d->n_src - 1, e->col) : NULL;
+    return e->op == OP_col && e->src == SRC_SELF
+               ? expr_col_at(g->q->a, e, g->q->d->n_src - 1, e->col)
+               : NULL;
 }
 
 /* A LEFT JOIN is repeated with its whole condition. */
@@ -482,7 +496,7 @@ static bool lookup_left(Group *g, int s)
     return true;
 }
 
-static bool looked_up(Group *g, int s)
+static bool lookup_source(Group *g, int s)
 {
     if (g->lookup[s] >= 0)
         return true;
@@ -501,7 +515,7 @@ static Expr *written_col(Group *g, const Expr *e)
 
     if (r)
         return r;
-    return looked_up(g, e->src) ? ex_col(g->q->a, g->q->d, g->lookup[e->src], e->col) : NULL;
+    return lookup_source(g, e->src) ? ex_col(g->q->a, g->q->d, g->lookup[e->src], e->col) : NULL;
 }
 
 /* An expression over the old draft, over the new one; NULL if the keys do not give it. */
@@ -532,14 +546,21 @@ NORETURN static void fail_bare(Group *g, const Expr *e)
     const char *why = "";
 
     if (q->was_distinct)
-        diag_fail(q->b->c, ERR_group_bare, e->at, "ORDER BY of SELECT DISTINCT takes what is selected; %s is not", src_text(q, e->at));
+        diag_fail(q->b->c, ERR_group_bare, e->at,
+                  "ORDER BY of SELECT DISTINCT takes what is selected; %s is not",
+                  src_text(q, e->at));
     if (q->n_keys == 0)
-        diag_fail(q->b->c, ERR_group_bare, e->at, "%s stands beside an aggregate, and there is no GROUP BY; add one, or put it "
-                  "inside an aggregate", e->at.len ? src_text(q, e->at) : rel->col[e->col].name);
+        diag_fail(q->b->c, ERR_group_bare, e->at,
+                  "%s stands beside an aggregate, and there is no GROUP BY; add one, or put it "
+                  "inside an aggregate",
+                  e->at.len ? src_text(q, e->at) : rel->col[e->col].name);
     if (rel->kind == BLK_base && rel->bag)
         why = arena_printf(q->a, " (the rows of %s are not unique by its keys%s%s)", rel->name,
-                           rel->cat && rel->cat->dup_a ? ": " : "", rel->cat && rel->cat->dup_a ? rel->cat->dup_a : "");
-    diag_fail(q->b->c, ERR_group_bare, e->at, "%s is not determined by GROUP BY%s; add it to GROUP BY, or put it inside an aggregate",
+                           rel->cat && rel->cat->dup_a ? ": " : "",
+                           rel->cat && rel->cat->dup_a ? rel->cat->dup_a : "");
+    diag_fail(q->b->c, ERR_group_bare, e->at,
+              "%s is not determined by GROUP BY%s; add it to GROUP BY, or put it inside an "
+              "aggregate",
               e->at.len ? src_text(q, e->at) : rel->col[e->col].name, why);
 }
 
@@ -577,7 +598,8 @@ static void reduce_all(Group *g)
     g->r = pruned_copy(q, BLK_reduce, NULL);
     g->r->n_keys = q->n_keys;
     for (int k = 0; k < q->n_keys; k++)
-        blk_add_col(q->b->p, g->r, key_name(q, g->r, q->key[k]), renumbered(q, q->key[k]), AGG_none);
+        blk_add_col(q->b->p, g->r, key_name(q, g->r, q->key[k]), renumbered(q, q->key[k]),
+                    AGG_none);
     for (int k = 0; k < q->n_aggs; k++)
         if (!q->agg[k].distinct)
             add_agg(q, g->r, NULL, &q->agg[k]);
@@ -610,7 +632,8 @@ static void find_aggregates(Group *g, Block **counts)
 void group_stage(Query *q, Block **direct, const char *name)
 {
     if (!q->d->n_src)
-        diag_fail(q->b->c, ERR_group_place, q->n_outs ? q->out[0].at : bind_span(q->b, -1, 0), "an aggregate needs a table in FROM");
+        diag_fail(q->b->c, ERR_group_place, q->n_outs ? q->out[0].at : bind_span(q->b, -1, 0),
+                  "an aggregate needs a table in FROM");
     drop_determined_keys(q);
     if (direct && is_direct(q)) {
         *direct = direct_reduction(q, name);

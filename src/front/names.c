@@ -72,8 +72,8 @@ Ident name_anywhere(Query *q, int from, const char *folded)
     const char *s = stmt_text(q);
     const size_t len = stmt_len(q);
 
-    for (Tok t = lex_solid(s, len, from < 0 ? 0 : (size_t)from); t.kind != TOK_end && t.kind != TOK_open;
-         t = tok_after(s, len, t))
+    for (Tok t = lex_solid(s, len, from < 0 ? 0 : (size_t)from);
+         t.kind != TOK_end && t.kind != TOK_open; t = tok_after(s, len, t))
         if (folds_to(q, t, folded))
             return ident_of(q, t);
     return (Ident){ folded, false, bind_span(q->b, from, 0) };
@@ -125,7 +125,8 @@ Span span_call(Query *q, int location)
 
     if (location < 0 || (size_t)location >= len)
         return name;
-    for (Tok t = lex_solid(s, len, (size_t)location); t.kind != TOK_end && t.kind != TOK_open; t = tok_after(s, len, t)) {
+    for (Tok t = lex_solid(s, len, (size_t)location); t.kind != TOK_end && t.kind != TOK_open;
+         t = tok_after(s, len, t)) {
         depth += is_punct(s, t, '(') - is_punct(s, t, ')');
         if (depth == 0 && !is_name(t) && !is_punct(s, t, '.'))
             return is_punct(s, t, ')') ? span_join(name, bind_span(q->b, (int)t.off, 1)) : name;
@@ -140,8 +141,8 @@ Span span_case(Query *q, int location)
     const size_t len = stmt_len(q);
     int depth = 0;
 
-    for (Tok t = lex_solid(s, len, location < 0 ? len : (size_t)location); t.kind != TOK_end && t.kind != TOK_open;
-         t = tok_after(s, len, t)) {
+    for (Tok t = lex_solid(s, len, location < 0 ? len : (size_t)location);
+         t.kind != TOK_end && t.kind != TOK_open; t = tok_after(s, len, t)) {
         depth += lex_is(s, t, "case") - lex_is(s, t, "end");
         if (depth == 0)
             return span_join(bind_span(q->b, location, 0), bind_span(q->b, (int)t.off, 3));
@@ -160,7 +161,8 @@ Span node_span(Query *q, const Node *n)
     case PG_QUERY__NODE__NODE_COLUMN_REF: at = n->column_ref->location; break;
     case PG_QUERY__NODE__NODE_A_CONST: at = n->a_const->location; break;
     case PG_QUERY__NODE__NODE_A_EXPR:
-        return n->a_expr->lexpr ? span_join(node_span(q, n->a_expr->lexpr), bind_span(q->b, n->a_expr->location, 0))
+        return n->a_expr->lexpr ? span_join(node_span(q, n->a_expr->lexpr),
+                                            bind_span(q->b, n->a_expr->location, 0))
                                 : bind_span(q->b, n->a_expr->location, 0);
     case PG_QUERY__NODE__NODE_BOOL_EXPR:
         return n->bool_expr->n_args ? node_span(q, n->bool_expr->args[0])
@@ -187,10 +189,13 @@ Span node_span(Query *q, const Node *n)
     case PG_QUERY__NODE__NODE_JOIN_EXPR: return node_span(q, n->join_expr->rarg);
     case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
         const PgQuery__SelectStmt *u = n->range_subselect->subquery->select_stmt;
-        return node_span(q, u->n_target_list ? u->target_list[0] : u->n_values_lists ? u->values_lists[0] : NULL);
+        return node_span(q, u->n_target_list    ? u->target_list[0]
+                            : u->n_values_lists ? u->values_lists[0]
+                                                : NULL);
     }
     case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
-        return n->range_function->n_functions ? node_span(q, n->range_function->functions[0]) : bind_span(q->b, -1, 0);
+        return n->range_function->n_functions ? node_span(q, n->range_function->functions[0])
+                                              : bind_span(q->b, -1, 0);
     case PG_QUERY__NODE__NODE_LIST:
         return n->list->n_items ? node_span(q, n->list->items[0]) : bind_span(q->b, -1, 0);
     }
@@ -217,7 +222,8 @@ const char *src_text(Query *q, Span at)
     if (!at.len || (size_t)at.off + (size_t)len > f->len)
         return "this expression";
     int n = len;
-    while (len < at.len && n > 0 && (f->text[at.off + n] & 0xC0) == 0x80)     /* not inside a character */
+    while (len < at.len && n > 0 &&
+           (f->text[at.off + n] & 0xC0) == 0x80) /* not inside a character */
         n--;
     char *s = arena_strndup(q->a, f->text + at.off, (size_t)n);
     for (char *p = s; *p; p++)

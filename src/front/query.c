@@ -18,7 +18,8 @@ Query *query_new(Query *outer, Binder *b, const PgQuery__SelectStmt *s)
     q->d->kind = BLK_row;
     q->optional = ARENA_ARRAY(q->a, bool, MAX_SOURCES + 1);
     if (q->level > MAX_QUERIES)
-        diag_fail(b->c, ERR_query_limit, bind_span(b, -1, 0), "queries are nested more than %d deep", MAX_QUERIES);
+        diag_fail(b->c, ERR_query_limit, bind_span(b, -1, 0),
+                  "queries are nested more than %d deep", MAX_QUERIES);
     return q;
 }
 
@@ -59,7 +60,8 @@ void query_map(Query *q, Rewrite fn, void *arg)
             continue;
         u->arg = u->arg ? expr_rewrite(q->a, u->arg, fn, arg) : NULL;
         for (int k = 0; k < u->n_part; k++) u->part[k] = expr_rewrite(q->a, u->part[k], fn, arg);
-        for (int k = 0; k < u->n_order; k++) u->order[k].e = expr_rewrite(q->a, u->order[k].e, fn, arg);
+        for (int k = 0; k < u->n_order; k++)
+            u->order[k].e = expr_rewrite(q->a, u->order[k].e, fn, arg);
     }
 }
 
@@ -91,7 +93,7 @@ void query_new_draft(Query *q, Block *over)
 
 typedef struct Moved2 { Query *q; Block *m; const Block *old; } Moved2;
 
-static int column_for(const Moved2 *v, const Expr *e)
+static int materialised_col(const Moved2 *v, const Expr *e)
 {
     for (int c = 0; c < v->m->n_cols; c++)
         if (ex_equal(v->m->col[c].e, e))
@@ -107,7 +109,7 @@ static Expr *materialised_node(void *arg, const Expr *e)
 
     if (e->op != OP_col || e->src >= SRC_AGG)
         return NULL;
-    return expr_col_at(v->q->a, e, 0, column_for(v, e));
+    return expr_col_at(v->q->a, e, 0, materialised_col(v, e));
 }
 
 void query_materialise(Query *q)
@@ -129,12 +131,15 @@ static void check_clauses(Query *q, const PgQuery__SelectStmt *s)
     const Span at = s->n_target_list ? node_span(q, s->target_list[0]) : bind_span(q->b, -1, 0);
 
     if (s->into_clause)
-        diag_fail(q->b->c, ERR_query_clause, at, "SELECT INTO is not in the language; write CREATE TABLE … AS SELECT");
+        diag_fail(q->b->c, ERR_query_clause, at,
+                  "SELECT INTO is not in the language; write CREATE TABLE … AS SELECT");
     if (s->n_locking_clause)
-        diag_fail(q->b->c, ERR_query_clause, at, "FOR UPDATE and FOR SHARE are not in the language");
+        diag_fail(q->b->c, ERR_query_clause, at,
+                  "FOR UPDATE and FOR SHARE are not in the language");
     if (s->n_distinct_clause && s->distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET)
         diag_fail(q->b->c, ERR_query_clause, node_span(q, s->distinct_clause[0]),
-                  "DISTINCT ON is not in the language; number the rows with ROW_NUMBER() and keep the first");
+                  "DISTINCT ON is not in the language; number the rows with ROW_NUMBER() and keep "
+                  "the first");
     if (s->n_target_list > MAX_COLS)
         diag_fail(q->b->c, ERR_query_limit, at, "a query has at most %d columns", MAX_COLS);
 }
@@ -142,10 +147,11 @@ static void check_clauses(Query *q, const PgQuery__SelectStmt *s)
 static bool is_star(const Node *n)
 {
     return n && n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && n->column_ref->n_fields &&
-           n->column_ref->fields[n->column_ref->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+           n->column_ref->fields[n->column_ref->n_fields - 1]->node_case ==
+               PG_QUERY__NODE__NODE_A_STAR;
 }
 
-static void add_out(Query *q, Out o)
+static void push_out(Query *q, Out o)
 {
     if (q->n_outs >= MAX_COLS)
         diag_fail(q->b->c, ERR_query_limit, o.at, "a query has at most %d columns", MAX_COLS);
@@ -159,9 +165,12 @@ static void expand_star(Query *q, const PgQuery__ColumnRef *r)
 
     if (r->n_fields == 1) {
         if (!q->vis.n)
-            diag_fail(q->b->c, ERR_expr_star, at, "* stands for the columns of FROM, and there are none");
+            diag_fail(q->b->c, ERR_expr_star, at,
+                      "* stands for the columns of FROM, and there are none");
         for (int k = 0; k < q->vis.n; k++)
-            add_out(q, (Out){ .name = q->vis.v[k].name, .e = expr_at(expr_copy(q->a, q->vis.v[k].e), at), .at = at });
+            push_out(q, (Out){ .name = q->vis.v[k].name,
+                               .e = expr_at(expr_copy(q->a, q->vis.v[k].e), at),
+                               .at = at });
         return;
     }
     Tab *t = name_path(q, r->location, &name, 1) == 1 ? scope_find_tab(q, &name) : NULL;
@@ -169,7 +178,9 @@ static void expand_star(Query *q, const PgQuery__ColumnRef *r)
         scope_fail_table(q, &name);
     for (int c = 0; c < t->n_cols; c++)
         if (!t->col[c].hidden)
-            add_out(q, (Out){ .name = t->col[c].name, .e = expr_at(expr_copy(q->a, t->col[c].e), at), .at = at });
+            push_out(q, (Out){ .name = t->col[c].name,
+                               .e = expr_at(expr_copy(q->a, t->col[c].e), at),
+                               .at = at });
 }
 
 static void list_outs(Query *q)
@@ -187,9 +198,11 @@ static void list_outs(Query *q)
             o.named = true;
             o.at = name.at;
             if (reserved_name(q, o.name))
-                diag_fail(q->b->c, ERR_query_reserved, name.at, "names that start with %s are taken by sqlgrad; choose another", GEN_PREFIX);
+                diag_fail(q->b->c, ERR_query_reserved, name.at,
+                          "names that start with %s are taken by sqlgrad; choose another",
+                          GEN_PREFIX);
         }
-        add_out(q, o);
+        push_out(q, o);
     }
     if (!q->n_outs)
         diag_fail(q->b->c, ERR_query_clause, bind_span(q->b, -1, 0), "SELECT has no columns");
@@ -212,7 +225,9 @@ static void bind_outs(Query *q)
 {
     for (int k = 0; k < q->n_outs; k++) {
         Out *o = &q->out[k];
-        Ctx x = { .q = q, .clause = "the select list", .aggs = true, .windows = true, .subqueries = true };
+        Ctx x = {
+            .q = q, .clause = "the select list", .aggs = true, .windows = true, .subqueries = true
+        };
         if (!o->node)
             continue;
         Expr *e = expr_bind(&x, o->node);
@@ -266,26 +281,37 @@ static void bind_having(Query *q)
     q->having = expr_cond(&x, q->q->having_clause);
     q->grouped = true;
     if (expr_reads(q->having, SRC_WIN))
-        diag_fail(q->b->c, ERR_window_place, q->having->at, "a window cannot stand in HAVING; filter in an enclosing query");
+        diag_fail(q->b->c, ERR_window_place, q->having->at,
+                  "a window cannot stand in HAVING; filter in an enclosing query");
 }
 
 static void bind_limit(Query *q)
 {
     const PgQuery__SelectStmt *s = q->q;
-    Ctx x = { .q = q, .clause = "ORDER BY", .aggs = true, .windows = true, .subqueries = true, .alias_first = true };
+    Ctx x = { .q = q,
+              .clause = "ORDER BY",
+              .aggs = true,
+              .windows = true,
+              .subqueries = true,
+              .alias_first = true };
 
     if (s->limit_offset)
-        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_offset), "OFFSET is not in the language; number the rows with ROW_NUMBER()");
+        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_offset),
+                  "OFFSET is not in the language; number the rows with ROW_NUMBER()");
     if (s->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES)
-        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_count), "WITH TIES is not in the language; ties are broken by the rows' keys");
+        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_count),
+                  "WITH TIES is not in the language; ties are broken by the rows' keys");
     if (s->n_sort_clause && !s->limit_count)
-        diag_fail(q->b->c, ERR_query_order, node_span(q, s->sort_clause[0]), "ORDER BY needs LIMIT: a table has no order, the first rows can be chosen");
+        diag_fail(q->b->c, ERR_query_order, node_span(q, s->sort_clause[0]),
+                  "ORDER BY needs LIMIT: a table has no order, the first rows can be chosen");
     if (!s->limit_count)
         return;
     if (!s->n_sort_clause)
-        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_count), "LIMIT needs ORDER BY, which says what the first rows are");
+        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_count),
+                  "LIMIT needs ORDER BY, which says what the first rows are");
     if (!expr_int_literal(q, s->limit_count, &q->limit) || q->limit < 1)
-        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_count), "LIMIT takes a whole number from 1");
+        diag_fail(q->b->c, ERR_query_order, node_span(q, s->limit_count),
+                  "LIMIT takes a whole number from 1");
     q->order = order_list(&x, s->sort_clause, s->n_sort_clause, &q->n_order);
     q->has_limit = true;
 }
@@ -298,14 +324,16 @@ static void collect_over(Query *q, Block *u)
 
     vis_add_tab(q, &q->vis, t);
     for (int k = 0; k < q->vis.n; k++)
-        add_out(q, (Out){ .name = q->vis.v[k].name, .named = true, .e = q->vis.v[k].e, .at = u->at });
+        push_out(q,
+                 (Out){ .name = q->vis.v[k].name, .named = true, .e = q->vis.v[k].e, .at = u->at });
     bind_limit(q);
 }
 
 static bool is_compound(const PgQuery__SelectStmt *s)
 {
     return s->n_values_lists || s->op == PG_QUERY__SET_OPERATION__SETOP_UNION ||
-           s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT || s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT;
+           s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT ||
+           s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT;
 }
 
 static Block *compound_block(Query *q, const char *name)
@@ -348,7 +376,8 @@ static void final_types(Query *q)
     for (int k = 0; k < q->n_outs; k++) {
         Out *o = &q->out[k];
         if (o->e->type == T_NULL)
-            diag_fail(q->b->c, ERR_query_untyped, o->at, "a column that is always NULL has no type; write CAST(NULL AS REAL)");
+            diag_fail(q->b->c, ERR_query_untyped, o->at,
+                      "a column that is always NULL has no type; write CAST(NULL AS REAL)");
         o->e = expr_plain(q->a, o->e);
     }
 }
@@ -374,8 +403,9 @@ void query_add_cols(Query *q, Block *b, int skip)
             continue;
         for (int c = 0; c < b->n_cols; c++)
             if (ascii_ieq(b->col[c].name, q->out[k].name))
-                diag_fail(q->b->c, ERR_query_duplicate, q->out[k].at, "two columns are called %s; name one of them: … AS %s_2",
-                          q->out[k].name, q->out[k].name);
+                diag_fail(q->b->c, ERR_query_duplicate, q->out[k].at,
+                          "two columns are called %s; name one of them: … AS %s_2", q->out[k].name,
+                          q->out[k].name);
         const int c = blk_add_col(q->b->p, b, q->out[k].name, q->out[k].e, AGG_none);
         b->col[c].at = q->out[k].at;
     }
@@ -405,10 +435,12 @@ static Block *distinct_stage(Query *q, const char *name)
 static bool breaks_tie_already(const Block *b, int n_order, int src, int col)
 {
     for (int k = 0; k < b->n_part; k++)
-        if (b->part_key[k]->op == OP_col && b->part_key[k]->src == src && b->part_key[k]->col == col)
+        if (b->part_key[k]->op == OP_col && b->part_key[k]->src == src &&
+            b->part_key[k]->col == col)
             return true;
     for (int k = 0; k < n_order; k++)
-        if (!b->order[k].desc && b->order[k].e->op == OP_col && b->order[k].e->src == src && b->order[k].e->col == col)
+        if (!b->order[k].desc && b->order[k].e->op == OP_col && b->order[k].e->src == src &&
+            b->order[k].e->col == col)
             return true;
     return false;
 }
@@ -432,6 +464,7 @@ static bool only_ties(const Block *b, int from)
     return k == b->n_order;
 }
 
+/* Drop order keys that only repeat how ties are broken, so that a printed pick reads back to itself. */
 static void trim_order(Block *b)
 {
     int from = 0;
@@ -467,7 +500,8 @@ static Expr *inlined_node(void *arg, const Expr *e)
 
 static Block *own_pick(const Query *q)
 {
-    if (q->d->n_src != 1 || q->d->n_where || q->distinct || q->has_limit || q->grouped || q->n_wins || q->n_tabs != 1)
+    if (q->d->n_src != 1 || q->d->n_where || q->distinct || q->has_limit || q->grouped ||
+        q->n_wins || q->n_tabs != 1)
         return NULL;
     Block *p = q->d->src[0].rel;
     return p->kind == BLK_pick && q->own_pick == p ? p : NULL;

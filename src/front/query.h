@@ -175,6 +175,7 @@ bool  expr_int_literal(Query *q, const Node *n, int64_t *out);
 typedef Expr *(*Rewrite)(void *arg, const Expr *e);
 Expr *expr_rewrite(Arena *a, const Expr *e, Rewrite fn, void *arg);
 Expr *expr_copy(Arena *a, const Expr *e);                          /* deep */
+Expr *expr_over_source(Arena *a, const Expr *e, int src);          /* all its columns from source src */
 Expr *expr_col_at(Arena *a, const Expr *col, int src, int c);      /* the column node, moved */
 
 /* ---- func.c ---- */

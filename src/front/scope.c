@@ -11,8 +11,9 @@ Tab *scope_add_tab(Query *q, Tab *t)
 
     for (int k = 0; k < q->n_tabs; k++)
         if (t->alias && q->tab[k]->alias && name_is(q->tab[k]->alias, &alias))
-            diag_fail(q->b->c, ERR_query_alias, t->at, "two tables in FROM are called %s; give one an alias: %s AS %s_2",
-                      t->alias, t->rel && t->rel->name ? t->rel->name : t->alias, t->alias);
+            diag_fail(q->b->c, ERR_query_alias, t->at,
+                      "two tables in FROM are called %s; give one an alias: %s AS %s_2", t->alias,
+                      t->rel && t->rel->name ? t->rel->name : t->alias, t->alias);
     VEC_PUSH(q->a, q->tab, q->n_tabs, t);
     return t;
 }
@@ -24,7 +25,8 @@ Tab *scope_tab_of(Query *q, Block *rel, int src, const char *alias, Span at)
     *t = (Tab){ .alias = alias, .schema = rel->schema, .rel = rel, .src = src, .at = at };
     t->col = ARENA_ARRAY(q->a, TabCol, rel->n_cols + 1);
     for (int c = 0; c < rel->n_cols; c++)
-        t->col[t->n_cols++] = (TabCol){ rel->col[c].name, ex_col(q->a, q->d, src, c), rel->col[c].hidden };
+        t->col[t->n_cols++] = (TabCol){ rel->col[c].name, ex_col(q->a, q->d, src, c),
+                                        rel->col[c].hidden };
     return t;
 }
 
@@ -84,7 +86,8 @@ static const char *near_column(Query *q, const Tab *only, const char *want)
         for (int c = 0; c < q->tab[k]->n_cols && (!only || only == q->tab[k]); c++)
             if (!q->tab[k]->col[c].hidden)
                 VEC_PUSH(q->a, name, n, q->tab[k]->col[c].name);
-    const char *best = n && strlen(want) > 2 ? nearest_name(want, name, n) : NULL;    /* all short names are near */
+    const char *best = n && strlen(want) > 2 ? nearest_name(want, name, n)
+                                             : NULL; /* all short names are near */
     return best ? arena_printf(q->a, "; did you mean \"%s\"", best) : "";
 }
 
@@ -95,8 +98,9 @@ static const char *quote_hint(const Ident *want)
 
 NORETURN static void fail_in_table(Query *q, const Tab *t, const Ident *want)
 {
-    diag_fail(q->b->c, ERR_query_no_column, want->at, "no column \"%s\" in %s; it has %s%s%s", want->text,
-              tab_label(q, t), tab_columns(q, t), near_column(q, t, want->text), quote_hint(want));
+    diag_fail(q->b->c, ERR_query_no_column, want->at, "no column \"%s\" in %s; it has %s%s%s",
+              want->text, tab_label(q, t), tab_columns(q, t), near_column(q, t, want->text),
+              quote_hint(want));
 }
 
 NORETURN static void fail_unknown(Query *q, const Ident *want)
@@ -105,20 +109,25 @@ NORETURN static void fail_unknown(Query *q, const Ident *want)
 
     if (scope_alias(q, want))
         diag_fail(q->b->c, ERR_query_no_column, want->at,
-                  "%s is an alias of the select list, which cannot be used here; repeat its expression, or use a subquery",
+                  "%s is an alias of the select list, which cannot be used here; repeat its "
+                  "expression, or use a subquery",
                   want->text);
     if (q->n_tabs == 1)
         fail_in_table(q, q->tab[0], want);
     if (q->n_tabs == 0)
-        diag_fail(q->b->c, ERR_query_no_column, want->at, "no column \"%s\": there is no table in FROM%s", want->text,
-                  quote_hint(want));
+        diag_fail(q->b->c, ERR_query_no_column, want->at,
+                  "no column \"%s\": there is no table in FROM%s", want->text, quote_hint(want));
     for (int k = 0; k < q->n_tabs && k < 8; k++) {
-        where = arena_printf(q->a, "%s%s%s", where, k == 0 ? "" : k + 1 == q->n_tabs ? " or " : ", ",
+        where = arena_printf(q->a, "%s%s%s", where,
+                             k == 0               ? ""
+                             : k + 1 == q->n_tabs ? " or "
+                                                  : ", ",
                              tab_label(q, q->tab[k]));
-        lists = arena_printf(q->a, "%s; %s has %s", lists, tab_label(q, q->tab[k]), tab_columns(q, q->tab[k]));
+        lists = arena_printf(q->a, "%s; %s has %s", lists, tab_label(q, q->tab[k]),
+                             tab_columns(q, q->tab[k]));
     }
-    diag_fail(q->b->c, ERR_query_no_column, want->at, "no column \"%s\" in %s%s%s%s", want->text, where, lists,
-              near_column(q, NULL, want->text), quote_hint(want));
+    diag_fail(q->b->c, ERR_query_no_column, want->at, "no column \"%s\" in %s%s%s%s", want->text,
+              where, lists, near_column(q, NULL, want->text), quote_hint(want));
 }
 
 void scope_fail_table(Query *q, const Ident *want)
@@ -131,17 +140,27 @@ void scope_fail_table(Query *q, const Ident *want)
             VEC_PUSH(q->a, name, n, q->tab[k]->alias);
     const char *near = n && strlen(want->text) > 2 ? nearest_name(want->text, name, n) : NULL;
     if (!n)
-        diag_fail(q->b->c, ERR_query_no_table, want->at, "no table \"%s\" in FROM, which has none here", want->text);
-    diag_fail(q->b->c, ERR_query_no_table, want->at, "no table \"%s\" in FROM; it has %s%s", want->text,
-              list_names(q->a, name, n), near ? arena_printf(q->a, "; did you mean \"%s\"", near) : "");
+        diag_fail(q->b->c, ERR_query_no_table, want->at,
+                  "no table \"%s\" in FROM, which has none here", want->text);
+    diag_fail(q->b->c, ERR_query_no_table, want->at, "no table \"%s\" in FROM; it has %s%s",
+              want->text, list_names(q->a, name, n),
+              near ? arena_printf(q->a, "; did you mean \"%s\"", near) : "");
 }
 
 NORETURN static void fail_ambiguous(Query *q, const Ident *want, const VisCol *x, const VisCol *y)
 {
-    diag_fail(q->b->c, ERR_query_ambiguous, want->at, "\"%s\" is in %s and in %s; write %s.%s or %s.%s", want->text,
-              x->tab ? tab_label(q, x->tab) : "the USING list", y->tab ? tab_label(q, y->tab) : "the USING list",
-              x->tab ? tab_label(q, x->tab) : y->tab ? tab_label(q, y->tab) : "t", x->name,
-              y->tab ? tab_label(q, y->tab) : x->tab ? tab_label(q, x->tab) : "t", y->name);
+    diag_fail(q->b->c, ERR_query_ambiguous, want->at,
+              "\"%s\" is in %s and in %s; write %s.%s or %s.%s", want->text,
+              x->tab ? tab_label(q, x->tab) : "the USING list",
+              y->tab ? tab_label(q, y->tab) : "the USING list",
+              x->tab   ? tab_label(q, x->tab)
+              : y->tab ? tab_label(q, y->tab)
+                       : "t",
+              x->name,
+              y->tab   ? tab_label(q, y->tab)
+              : x->tab ? tab_label(q, x->tab)
+                       : "t",
+              y->name);
 }
 
 /* ---- lookup ---- */
@@ -152,10 +171,12 @@ static Expr *tab_column(Query *q, const Tab *t, const Ident *want)
 
     for (int c = 0; c < t->n_cols; c++) {
         const TabCol *k = &t->col[c];
-        if (!name_is(k->name, want) || (k->hidden && strncmp(want->text, GEN_PREFIX, strlen(GEN_PREFIX))))
+        if (!name_is(k->name, want) ||
+            (k->hidden && strncmp(want->text, GEN_PREFIX, strlen(GEN_PREFIX))))
             continue;
         if (found)
-            diag_fail(q->b->c, ERR_query_ambiguous, want->at, "%s has \"%s\" and \"%s\"; write the one meant in double quotes",
+            diag_fail(q->b->c, ERR_query_ambiguous, want->at,
+                      "%s has \"%s\" and \"%s\"; write the one meant in double quotes",
                       tab_label(q, t), found->name, k->name);
         found = k;
     }
@@ -224,7 +245,8 @@ static Expr *alias_expr(Ctx *x, const Out *o, const Ident *want)
         return NULL;
     if (func_node_aggregates(o->node))
         diag_fail(q->b->c, ERR_group_alias, want->at,
-                  "%s is an aggregate, and %s is applied before grouping; write HAVING, or filter in an enclosing query",
+                  "%s is an aggregate, and %s is applied before grouping; write HAVING, or filter "
+                  "in an enclosing query",
                   want->text, x->clause);
     Ctx inner = *x;
     inner.alias_last = inner.alias_first = false;
@@ -237,7 +259,8 @@ static Expr *from_resolver(Query *q, const Ident *path, int n)
 
     if (!e) {
         const char *near = nearest_name(path[n - 1].text, q->resolve_name, q->n_resolve_names);
-        diag_fail(q->b->c, ERR_query_no_column, path[n - 1].at, "no name \"%s\" here; there is %s%s", path[n - 1].text,
+        diag_fail(q->b->c, ERR_query_no_column, path[n - 1].at,
+                  "no name \"%s\" here; there is %s%s", path[n - 1].text,
                   list_names(q->a, q->resolve_name, q->n_resolve_names),
                   near ? arena_printf(q->a, "; did you mean \"%s\"", near) : "");
     }
@@ -251,11 +274,13 @@ static int ref_path(Ctx *x, const PgQuery__ColumnRef *r, Ident *path)
 
     for (size_t k = 0; k < r->n_fields; k++)
         if (!node_string(r->fields[k]))
-            diag_fail(q->b->c, ERR_expr_star, at, "* stands for columns only in a select list or COUNT(*)");
+            diag_fail(q->b->c, ERR_expr_star, at,
+                      "* stands for columns only in a select list or COUNT(*)");
     if (r->n_fields > 3)
-        diag_fail(q->b->c, ERR_query_no_column, at, "a column is written column, table.column or schema.table.column");
+        diag_fail(q->b->c, ERR_query_no_column, at,
+                  "a column is written column, table.column or schema.table.column");
     const int n = name_path(q, r->location, path, (int)r->n_fields);
-    for (int k = n; k < (int)r->n_fields; k++)      /* names not found in the text: take the parser's */
+    for (int k = n; k < (int)r->n_fields; k++) /* names not found in the text: take the parser's */
         path[k] = (Ident){ node_string(r->fields[k]), false, at };
     return (int)r->n_fields;
 }

@@ -22,8 +22,9 @@ NORETURN static void fail_setop(Query *q, const PgQuery__SelectStmt *s)
 /* SELECT * FROM (a UNION ALL b …): what a long chain is written as, since parsers limit its length. */
 static const PgQuery__SelectStmt *wrapped_union(const PgQuery__SelectStmt *s)
 {
-    if (s->op != PG_QUERY__SET_OPERATION__SETOP_NONE || s->n_target_list != 1 || s->n_from_clause != 1 || s->where_clause ||
-        s->n_group_clause || s->having_clause || s->n_distinct_clause || s->n_sort_clause || s->limit_count || s->with_clause)
+    if (s->op != PG_QUERY__SET_OPERATION__SETOP_NONE || s->n_target_list != 1 ||
+        s->n_from_clause != 1 || s->where_clause || s->n_group_clause || s->having_clause ||
+        s->n_distinct_clause || s->n_sort_clause || s->limit_count || s->with_clause)
         return NULL;
     const Node *v = s->target_list[0]->res_target->val, *f = s->from_clause[0];
     if (!v || v->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || v->column_ref->n_fields != 1 ||
@@ -31,8 +32,10 @@ static const PgQuery__SelectStmt *wrapped_union(const PgQuery__SelectStmt *s)
         f->node_case != PG_QUERY__NODE__NODE_RANGE_SUBSELECT || f->range_subselect->lateral)
         return NULL;
     const PgQuery__SelectStmt *u = f->range_subselect->subquery->select_stmt;
-    return u->op == PG_QUERY__SET_OPERATION__SETOP_UNION && u->all && !u->n_sort_clause && !u->limit_count &&
-           !u->with_clause ? u : NULL;
+    return u->op == PG_QUERY__SET_OPERATION__SETOP_UNION && u->all && !u->n_sort_clause &&
+                   !u->limit_count && !u->with_clause
+               ? u
+               : NULL;
 }
 
 /* The branches of a chain.  Below UNION (without ALL) every union may be flattened: duplicates go anyway. */
@@ -41,7 +44,8 @@ static void flatten(Query *q, const PgQuery__SelectStmt *s, bool distinct, bool 
     const bool chained = s->op == PG_QUERY__SET_OPERATION__SETOP_UNION && (s->all || distinct);
     const bool bare = !s->n_sort_clause && !s->limit_count && !s->with_clause;
 
-    if (s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT || s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT)
+    if (s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT ||
+        s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT)
         fail_setop(q, s);
     if (top || (chained && bare)) {
         flatten(q, s->larg, distinct, false, out);
@@ -72,12 +76,14 @@ static Type position_type(Query *q, const Branches *b, int c)
         if (u == T_NULL)
             continue;
         if (t != T_NULL && (t == T_TEXT) != (u == T_TEXT))
-            diag_fail(q->b->c, ERR_query_union, out_span(b->v[k], c), "column %d of UNION is %s here and %s in a branch before; CAST one",
-                      c + 1, type_name[u], type_name[t]);
+            diag_fail(q->b->c, ERR_query_union, out_span(b->v[k], c),
+                      "column %d of UNION is %s here and %s in a branch before; CAST one", c + 1,
+                      type_name[u], type_name[t]);
         t = t == T_REAL || u == T_REAL ? T_REAL : u;
     }
     if (t == T_NULL)
-        diag_fail(q->b->c, ERR_query_untyped, out_span(b->v[0], c), "this column is NULL in every branch and has no type; write CAST(NULL AS REAL)");
+        diag_fail(q->b->c, ERR_query_untyped, out_span(b->v[0], c),
+                  "this column is NULL in every branch and has no type; write CAST(NULL AS REAL)");
     return t;
 }
 
@@ -87,8 +93,10 @@ static void agree(Query *q, Branches *b)
 
     for (int k = 1; k < b->n; k++)
         if (b->v[k]->n_outs != first->n_outs)
-            diag_fail(q->b->c, ERR_query_union, b->v[k]->n_outs ? out_span(b->v[k], 0) : bind_span(q->b, -1, 0),
-                      "this branch of UNION has %d column%s, the first has %d", b->v[k]->n_outs, b->v[k]->n_outs == 1 ? "" : "s", first->n_outs);
+            diag_fail(q->b->c, ERR_query_union,
+                      b->v[k]->n_outs ? out_span(b->v[k], 0) : bind_span(q->b, -1, 0),
+                      "this branch of UNION has %d column%s, the first has %d", b->v[k]->n_outs,
+                      b->v[k]->n_outs == 1 ? "" : "s", first->n_outs);
     for (int c = 0; c < first->n_outs; c++) {
         const Type t = position_type(q, b, c);
         for (int k = 0; k < b->n; k++)
@@ -97,13 +105,6 @@ static void agree(Query *q, Branches *b)
 }
 
 /* ---- the block ---- */
-
-static Expr *part_node(void *arg, const Expr *e)
-{
-    const struct { Arena *a; int src; } *t = arg;
-
-    return e->op == OP_col ? expr_col_at(t->a, e, t->src, e->col) : NULL;
-}
 
 /* A block with one row, for branches without FROM. */
 static Block *unit_block(Query *q, Block **unit)
@@ -125,14 +126,13 @@ static bool is_row_of_one(const Query *s)
 static Expr **branch_exprs(Query *q, Query *s, int k, Block **rel, Block **unit)
 {
     Expr **e = ARENA_ARRAY(q->a, Expr *, s->n_outs + 1);
-    struct { Arena *a; int src; } to = { q->a, k };
     Block *direct = NULL;
 
     query_settle(s, NULL, &direct);
     if (!direct && is_row_of_one(s)) {
         *rel = s->d->n_src ? s->d->src[0].rel : unit_block(q, unit);
         for (int c = 0; c < s->n_outs; c++)
-            e[c] = expr_rewrite(q->a, s->out[c].e, part_node, &to);
+            e[c] = expr_over_source(q->a, s->out[c].e, k);
         return e;
     }
     *rel = direct ? direct : query_finish(s, NULL);
@@ -173,7 +173,9 @@ static Block *union_block(Query *q, Branches *b, const char *name)
 
     for (int k = 0; k < b->n; k++) {
         v[k].e = branch_exprs(q, b->v[k], k, &v[k].rel, &unit);
-        v[k].alias = b->v[k]->d->n_src == 1 && b->v[k]->d->src[0].rel == v[k].rel ? b->v[k]->d->src[0].alias : NULL;
+        v[k].alias = b->v[k]->d->n_src == 1 && b->v[k]->d->src[0].rel == v[k].rel
+                         ? b->v[k]->d->src[0].alias
+                         : NULL;
     }
     Block *u = query_new_block(q, BLK_union, name);
     add_union_cols(q, u, first, tag, v, b->n);
@@ -190,7 +192,7 @@ static Block *union_block(Query *q, Branches *b, const char *name)
     return u;
 }
 
-static Block *distinct_of(Query *q, Block *u, const char *name)
+static Block *union_distinct(Query *q, Block *u, const char *name)
 {
     Block *d = query_new_block(q, BLK_reduce, name);
 
@@ -212,7 +214,7 @@ Block *setop_bind(Query *q, const char *name)
     flatten(q, q->q, distinct, true, &b);
     agree(q, &b);
     Block *u = union_block(q, &b, distinct ? NULL : name);
-    return distinct ? distinct_of(q, u, name) : u;
+    return distinct ? union_distinct(q, u, name) : u;
 }
 
 /* ---- VALUES ---- */
@@ -226,7 +228,9 @@ static Query *values_row(Query *q, const PgQuery__List *row)
     s->collected = true;
     for (size_t c = 0; c < row->n_items; c++) {
         Expr *e = expr_bind(&x, row->items[c]);
-        VEC_PUSH(q->a, s->out, s->n_outs, ((Out){ .name = arena_printf(q->a, "column%d", (int)c + 1), .e = e, .at = e->at }));
+        VEC_PUSH(
+            q->a, s->out, s->n_outs,
+            ((Out){ .name = arena_printf(q->a, "column%d", (int)c + 1), .e = e, .at = e->at }));
     }
     return s;
 }
@@ -237,7 +241,8 @@ Block *values_bind(Query *q, const char *name)
     Branches b = { 0 };
 
     if (s->n_values_lists > MAX_ROWS)
-        diag_fail(q->b->c, ERR_query_limit, node_span(q, s->values_lists[0]), "VALUES takes at most %d rows; import a CSV file", MAX_ROWS);
+        diag_fail(q->b->c, ERR_query_limit, node_span(q, s->values_lists[0]),
+                  "VALUES takes at most %d rows; import a CSV file", MAX_ROWS);
     for (size_t k = 0; k < s->n_values_lists; k++)
         VEC_PUSH(q->a, b.v, b.n, values_row(q, s->values_lists[k]->list));
     agree(q, &b);

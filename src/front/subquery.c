@@ -26,7 +26,8 @@ static bool only_outer(const Expr *e)
 
 NORETURN static void fail_correlated(Query *sub, Span at)
 {
-    diag_fail(sub->b->c, ERR_subquery_correlated, at, "a subquery may meet the enclosing query only in equalities of its "
+    diag_fail(sub->b->c, ERR_subquery_correlated, at,
+              "a subquery may meet the enclosing query only in equalities of its "
               "WHERE, such as inner.k = outer.k; join the tables instead");
 }
 
@@ -82,8 +83,8 @@ static Query *sub_collect(Ctx *x, const PgQuery__SubLink *s, Corr *corr, Span at
     Query *q = x->q;
 
     if (!x->subqueries)
-        diag_fail(q->b->c, ERR_subquery_place, at, "a subquery cannot stand in %s; write it in WHERE or the select list",
-                  x->clause);
+        diag_fail(q->b->c, ERR_subquery_place, at,
+                  "a subquery cannot stand in %s; write it in WHERE or the select list", x->clause);
     Query *sub = query_new(q, q->b, s->subselect->select_stmt);
     query_collect(sub);
     *corr = take_correlation(sub);
@@ -91,15 +92,17 @@ static Query *sub_collect(Ctx *x, const PgQuery__SubLink *s, Corr *corr, Span at
     return sub;
 }
 
-static bool is_plain(const Query *sub)
+static bool plain_select(const Query *sub)
 {
     return !sub->grouped && !sub->n_wins && !sub->has_limit;
 }
 
 static void add_out(Query *sub, Expr *e)
 {
-    VEC_PUSH(sub->a, sub->out, sub->n_outs, ((Out){ .name = arena_printf(sub->a, GEN_PREFIX "c%d", sub->n_outs), .e = e,
-                                                    .at = e->at }));
+    VEC_PUSH(sub->a, sub->out, sub->n_outs,
+             ((Out){ .name = arena_printf(sub->a, GEN_PREFIX "c%d", sub->n_outs),
+                     .e = e,
+                     .at = e->at }));
 }
 
 /* The distinct rows of the correlated keys and the n first outputs. */
@@ -123,7 +126,8 @@ static int join_keys(Query *q, Block *d, Join join, const Corr *c, Expr **test, 
     const int src = from_add_source(q, d, join, NULL, at, true);
 
     for (int k = 0; k < c->n + n; k++) {
-        Expr *e = expr_compare(q, OP_eq, k < c->n ? c->outer[k] : test[k - c->n], ex_col(q->a, q->d, src, k), at);
+        Expr *e = expr_compare(q, OP_eq, k < c->n ? c->outer[k] : test[k - c->n],
+                               ex_col(q->a, q->d, src, k), at);
         if (join == JOIN_left)
             blk_add_on(q->b->p, q->d, src, e);
         else
@@ -156,8 +160,9 @@ static Expr *exists_bind(Ctx *x, const PgQuery__SubLink *s, bool negated, bool c
     Corr c;
     Query *sub = sub_collect(x, s, &c, at);
 
-    if (!is_plain(sub))
-        diag_fail(q->b->c, ERR_subquery_form, at, "EXISTS takes a plain SELECT, without GROUP BY, aggregates, windows or LIMIT; "
+    if (!plain_select(sub))
+        diag_fail(q->b->c, ERR_subquery_form, at,
+                  "EXISTS takes a plain SELECT, without GROUP BY, aggregates, windows or LIMIT; "
                   "use IN (SELECT …)");
     if (c.n == 0) {
         const int src = join_counts(q, sub, NULL, at);
@@ -196,7 +201,8 @@ static Expr *in_with_nulls(Query *q, Query *sub, Block *d, Expr *met, Expr *test
 {
     const int src = join_counts(q, sub, d, at);
     Expr *n = ex_col(q->a, q->d, src, 0), *m = ex_col(q->a, q->d, src, 1);
-    Expr *lost = ex2(q->a, OP_and, ex1(q->a, OP_is_null, test), ex2(q->a, OP_gt, n, ex_int(q->a, 0)));
+    Expr *lost = ex2(q->a, OP_and, ex1(q->a, OP_is_null, test),
+                     ex2(q->a, OP_gt, n, ex_int(q->a, 0)));
     Expr *unknown = ex2(q->a, OP_or, lost, ex2(q->a, OP_gt, n, m));
     Expr *arg[5] = { met, expr_true(q->a), unknown, ex_null(q->a, T_BOOL), expr_false(q->a) };
 
@@ -212,16 +218,19 @@ static Expr *in_bind(Ctx *x, const PgQuery__SubLink *s, bool negated, bool conju
     Corr c;
 
     if (strcmp(op, "="))
-        diag_fail(q->b->c, ERR_subquery_form, at, "%s ANY is not in the language; compare with a MIN or MAX subquery", op);
+        diag_fail(q->b->c, ERR_subquery_form, at,
+                  "%s ANY is not in the language; compare with a MIN or MAX subquery", op);
     Expr **test = in_tests(x, s, &n);
     Query *sub = sub_collect(x, s, &c, at);
     if (sub->n_outs != n)
-        diag_fail(q->b->c, ERR_subquery_columns, at, "IN tests %d value%s, and its subquery has %d column%s", n, n == 1 ? "" : "s",
+        diag_fail(q->b->c, ERR_subquery_columns, at,
+                  "IN tests %d value%s, and its subquery has %d column%s", n, n == 1 ? "" : "s",
                   sub->n_outs, sub->n_outs == 1 ? "" : "s");
     for (int k = 0; k < n; k++)
         no_outer(sub, sub->out[k].e);
-    if (c.n && !is_plain(sub))
-        diag_fail(q->b->c, ERR_subquery_form, at, "a correlated IN takes a plain SELECT, without GROUP BY, windows or LIMIT");
+    if (c.n && !plain_select(sub))
+        diag_fail(q->b->c, ERR_subquery_form, at,
+                  "a correlated IN takes a plain SELECT, without GROUP BY, windows or LIMIT");
     Block *d = distinct_block(sub, &c, n);
     if (conjunct && !negated) {
         join_keys(q, d, JOIN_inner, &c, test, n, at);
@@ -235,7 +244,9 @@ static Expr *in_bind(Ctx *x, const PgQuery__SubLink *s, bool negated, bool conju
     if (!nulls)
         return negated ? ex1(q->a, OP_is_null, ex_col(q->a, q->d, src, c.n)) : met;
     if (c.n || n > 1)
-        diag_fail(q->b->c, ERR_subquery_form, at, "this IN tests what may be NULL; write EXISTS with equalities, which says what is meant");
+        diag_fail(q->b->c, ERR_subquery_form, at,
+                  "this IN tests what may be NULL; write EXISTS with equalities, which says what "
+                  "is meant");
     Expr *in = in_with_nulls(q, sub, d, met, test[0], at);
     return negated ? ex1(q->a, OP_not, in) : in;
 }
@@ -256,7 +267,9 @@ static bool unique_on(Query *q, Block *s, int n)
 
 NORETURN static void fail_rows(Query *q, Span at)
 {
-    diag_fail(q->b->c, ERR_subquery_rows, at, "a subquery used as a value must give one row; write an aggregate, or ORDER BY … LIMIT 1");
+    diag_fail(q->b->c, ERR_subquery_rows, at,
+              "a subquery used as a value must give one row; write an aggregate, or ORDER BY … "
+              "LIMIT 1");
 }
 
 typedef struct Moved { Query *q, *sub; int src, n_keys; } Moved;
@@ -271,7 +284,9 @@ static Expr *moved_node(void *arg, const Expr *e)
     if (e->src == SRC_OUTER)
         return m->sub->outer_ref[e->col];
     if (e->src != SRC_AGG)
-        diag_fail(q->b->c, ERR_subquery_correlated, e->at, "a column beside an aggregate in a correlated subquery; put it inside an aggregate");
+        diag_fail(q->b->c, ERR_subquery_correlated, e->at,
+                  "a column beside an aggregate in a correlated subquery; put it inside an "
+                  "aggregate");
     Expr *c = ex_col(q->a, q->d, m->src, m->n_keys + e->col);
     if (m->sub->agg[e->col].fn != AGG_count)
         return c;
@@ -284,7 +299,9 @@ static Expr *scalar_grouped(Query *q, Query *sub, const Corr *c, Span at)
     Expr *value = sub->out[0].e;
 
     if (sub->n_keys || sub->having || sub->n_wins || sub->has_limit)
-        diag_fail(q->b->c, ERR_subquery_form, at, "a correlated subquery takes no GROUP BY, HAVING, window or LIMIT beside its aggregate");
+        diag_fail(q->b->c, ERR_subquery_form, at,
+                  "a correlated subquery takes no GROUP BY, HAVING, window or LIMIT beside its "
+                  "aggregate");
     sub->out = NULL;
     sub->n_outs = 0;
     for (int k = 0; k < c->n; k++) {
@@ -294,7 +311,8 @@ static Expr *scalar_grouped(Query *q, Query *sub, const Corr *c, Span at)
     }
     for (int k = 0; k < sub->n_aggs; k++) {
         const AggUse *u = &sub->agg[k];
-        add_out(sub, expr_placeholder(sub, SRC_AGG, k, u->fn == AGG_count ? T_INT : u->arg->type, u->fn != AGG_count, at));
+        add_out(sub, expr_placeholder(sub, SRC_AGG, k, u->fn == AGG_count ? T_INT : u->arg->type,
+                                      u->fn != AGG_count, at));
     }
     Block *s = query_block(sub, NULL);
     Moved m = { q, sub, join_keys(q, s, JOIN_left, c, NULL, 0, at), c->n };
@@ -313,7 +331,7 @@ static Expr *scalar_looked_up(Query *q, Query *sub, const Corr *c, Span at)
     for (int k = 0; k < c->n; k++) {
         Expr *e = expr_plain(sub->a, c->inner[k]);
         if (sub->has_limit)
-            VEC_PUSH(sub->a, sub->key, sub->n_keys, e);     /* the first row for each: PARTITION BY */
+            VEC_PUSH(sub->a, sub->key, sub->n_keys, e); /* the first row for each: PARTITION BY */
         add_out(sub, e);
     }
     add_out(sub, value);
@@ -340,7 +358,8 @@ static Expr *scalar_bind(Ctx *x, const PgQuery__SubLink *s, Span at)
     Query *sub = sub_collect(x, s, &c, at);
 
     if (sub->n_outs != 1)
-        diag_fail(q->b->c, ERR_subquery_columns, at, "a subquery used as a value has one column, not %d", sub->n_outs);
+        diag_fail(q->b->c, ERR_subquery_columns, at,
+                  "a subquery used as a value has one column, not %d", sub->n_outs);
     if (c.n)
         return sub->grouped ? scalar_grouped(q, sub, &c, at) : scalar_looked_up(q, sub, &c, at);
     no_outer(sub, sub->out[0].e);
@@ -366,11 +385,15 @@ static Expr *bind_kind_of(Ctx *x, const PgQuery__SubLink *s, bool negated, bool 
         Expr *e = scalar_bind(x, s, at);
         e->at = at;
         if (negated && e->type != T_BOOL)
-            diag_fail(q->b->c, ERR_expr_condition, at, "NOT needs a condition, and this subquery is %s; compare it", type_name[e->type]);
+            diag_fail(q->b->c, ERR_expr_condition, at,
+                      "NOT needs a condition, and this subquery is %s; compare it",
+                      type_name[e->type]);
         return negated ? ex1(q->a, OP_not, e) : e;
     }
     }
-    diag_fail(q->b->c, ERR_subquery_form, at, "this form of subquery is not in the language; it has IN, EXISTS and (SELECT one value)");
+    diag_fail(q->b->c, ERR_subquery_form, at,
+              "this form of subquery is not in the language; it has IN, EXISTS and (SELECT one "
+              "value)");
 }
 
 Expr *subquery_bind(Ctx *x, const PgQuery__SubLink *s, bool negated)
@@ -385,9 +408,11 @@ void subquery_conjunct(Ctx *x, const Node *n)
     Query *q = x->q;
     Expr *e;
 
-    if (n->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR && n->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) {
+    if (n->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR &&
+        n->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) {
         if (++x->depth > MAX_NESTING)
-            diag_fail(q->b->c, ERR_expr_size, node_span(q, n), "the condition is nested more than %d deep", MAX_NESTING);
+            diag_fail(q->b->c, ERR_expr_size, node_span(q, n),
+                      "the condition is nested more than %d deep", MAX_NESTING);
         for (size_t k = 0; k < n->bool_expr->n_args; k++)
             subquery_conjunct(x, n->bool_expr->args[k]);
         x->depth--;

@@ -13,7 +13,9 @@ enum { FRAME_NONDEFAULT = 1 };      /* FRAMEOPTION_NONDEFAULT of PostgreSQL's pa
 
 static const PgQuery__WindowDef *named_window(Query *q, const PgQuery__WindowDef *w, Span at)
 {
-    const char *name = w->name && *w->name ? w->name : w->refname && *w->refname ? w->refname : NULL;
+    const char *name = w->name && *w->name         ? w->name
+                       : w->refname && *w->refname ? w->refname
+                                                   : NULL;
 
     if (!name)
         return w;
@@ -34,9 +36,11 @@ WinUse window_spec(Ctx *x, const PgQuery__FuncCall *f)
     Ctx inner = *x;
 
     if (!x->windows)
-        diag_fail(q->b->c, ERR_window_place, at, "a window cannot stand in %s; compute it in a subquery", x->clause);
+        diag_fail(q->b->c, ERR_window_place, at,
+                  "a window cannot stand in %s; compute it in a subquery", x->clause);
     if (w->frame_options & FRAME_NONDEFAULT)
-        diag_fail(q->b->c, ERR_window_form, at, "a window frame (ROWS, RANGE, GROUPS) is not in the language");
+        diag_fail(q->b->c, ERR_window_form, at,
+                  "a window frame (ROWS, RANGE, GROUPS) is not in the language");
     inner.windows = inner.alias_first = inner.alias_last = false;
     inner.clause = "OVER";
     for (size_t k = 0; k < w->n_partition_clause; k++) {
@@ -53,13 +57,16 @@ Expr *window_call(Ctx *x, const PgQuery__FuncCall *f, const char *name)
     const Span at = bind_span(q->b, f->location, 0);
 
     if (strcmp(name, "row_number"))
-        diag_fail(q->b->c, ERR_window_form, at, "the language has no window function %s; it has SUM AVG MIN MAX COUNT OVER "
-                  "(PARTITION BY …) and ROW_NUMBER()", src_text(q, at));
+        diag_fail(q->b->c, ERR_window_form, at,
+                  "the language has no window function %s; it has SUM AVG MIN MAX COUNT OVER "
+                  "(PARTITION BY …) and ROW_NUMBER()",
+                  src_text(q, at));
     if (f->n_args || f->agg_star || f->agg_distinct || f->agg_filter)
         diag_fail(q->b->c, ERR_expr_arguments, at, "ROW_NUMBER takes no arguments");
     const WinUse u = window_spec(x, f);
     if (!u.n_order && !(q->b->scan && q->b->scan->canonical))
-        diag_fail(q->b->c, ERR_window_form, at, "ROW_NUMBER needs ORDER BY in its OVER (…): rows have no order of their own");
+        diag_fail(q->b->c, ERR_window_form, at,
+                  "ROW_NUMBER needs ORDER BY in its OVER (…): rows have no order of their own");
     VEC_PUSH(q->a, q->win, q->n_wins, u);
     return expr_placeholder(q, SRC_WIN, q->n_wins - 1, T_INT, false, at);
 }
@@ -73,7 +80,8 @@ static void push_order(Query *q, Order **list, int *n, Expr *e, bool desc, int n
                             : nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST;
 
     if (wrong && e->nullable)
-        VEC_PUSH(q->a, *list, *n, ((Order){ ex1(q->a, OP_to_int, ex1(q->a, OP_is_null, e)), desc }));
+        VEC_PUSH(q->a, *list, *n,
+                 ((Order){ ex1(q->a, OP_to_int, ex1(q->a, OP_is_null, e)), desc }));
     VEC_PUSH(q->a, *list, *n, ((Order){ e, desc }));
 }
 
@@ -82,11 +90,13 @@ static Expr *order_key(Ctx *x, const Node *n)
     Query *q = x->q;
     int64_t k;
 
-    if (!x->alias_first || n->node_case != PG_QUERY__NODE__NODE_A_CONST || !expr_int_literal(q, n, &k))
+    if (!x->alias_first || n->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+        !expr_int_literal(q, n, &k))
         return expr_bind(x, n);
     if (k < 1 || k > q->n_outs)
-        diag_fail(q->b->c, ERR_query_ordinal, node_span(q, n), "ORDER BY %lld: the select list has %d column%s", (long long)k,
-                  q->n_outs, q->n_outs == 1 ? "" : "s");
+        diag_fail(q->b->c, ERR_query_ordinal, node_span(q, n),
+                  "ORDER BY %lld: the select list has %d column%s", (long long)k, q->n_outs,
+                  q->n_outs == 1 ? "" : "s");
     return q->out[k - 1].e;
 }
 
@@ -97,14 +107,17 @@ Order *order_list(Ctx *x, Node **sort, size_t n, int *n_out)
 
     *n_out = 0;
     if (n > MAX_KEYS)
-        diag_fail(q->b->c, ERR_query_limit, node_span(q, sort[0]), "ORDER BY takes at most %d keys", MAX_KEYS);
+        diag_fail(q->b->c, ERR_query_limit, node_span(q, sort[0]), "ORDER BY takes at most %d keys",
+                  MAX_KEYS);
     for (size_t k = 0; k < n; k++) {
         const PgQuery__SortBy *s = sort[k]->sort_by;
         if (s->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING)
-            diag_fail(q->b->c, ERR_query_clause, node_span(q, s->node), "ORDER BY … USING is not in the language; write ASC or DESC");
+            diag_fail(q->b->c, ERR_query_clause, node_span(q, s->node),
+                      "ORDER BY … USING is not in the language; write ASC or DESC");
         Expr *e = order_key(x, s->node);
         e = expr_plain(q->a, e->type == T_NULL ? expr_convert(q->a, e, T_INT) : e);
-        push_order(q, &list, n_out, e, s->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC, (int)s->sortby_nulls);
+        push_order(q, &list, n_out, e, s->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC,
+                   (int)s->sortby_nulls);
     }
     return list;
 }
@@ -115,7 +128,9 @@ static Expr *window_node(void *arg, const Expr *e)
 {
     const Query *q = arg;
 
-    return e->op == OP_col && e->src == SRC_WIN && q->win[e->col].now ? expr_copy(q->a, q->win[e->col].now) : NULL;
+    return e->op == OP_col && e->src == SRC_WIN && q->win[e->col].now
+               ? expr_copy(q->a, q->win[e->col].now)
+               : NULL;
 }
 
 static bool same_partition(const WinUse *x, const WinUse *y)
@@ -154,7 +169,8 @@ static void partition_stage(Query *q, const WinUse *w)
     Expr **part = w->part;
     const int n_part = w->n_part, src = from_add_source(q, r, JOIN_inner, NULL, w->at, false);
     for (int k = 0; k < n_part; k++)
-        blk_add_where(q->b->p, q->d, group_key_equal(q, expr_copy(q->a, part[k]), ex_col(q->a, q->d, src, k)));
+        blk_add_where(q->b->p, q->d,
+                      group_key_equal(q, expr_copy(q->a, part[k]), ex_col(q->a, q->d, src, k)));
     for (int k = 0; k < n; k++)
         q->win[win[k]].now = ex_col(q->a, q->d, src, col[k]);
 }
@@ -202,28 +218,18 @@ static Expr *not_after(Query *q, const RankKey *k, int n)
             continue;
         }
         Expr *equal = ex2(ar, plain ? OP_eq : OP_same, k[j].b, k[j].a);
-        e = expr_junction(q, OP_or, (Expr *[]){ key_before(ar, &k[j]), e ? expr_junction(q, OP_and, (Expr *[]){ equal, e }, 2)
-                                                                         : equal }, 2);
+        e = expr_junction(
+            q, OP_or,
+            (Expr *[]){ key_before(ar, &k[j]),
+                        e ? expr_junction(q, OP_and, (Expr *[]){ equal, e }, 2) : equal },
+            2);
     }
     return e;
 }
 
-static Expr *to_source(void *arg, const Expr *e)
-{
-    const struct { Arena *a; int src; } *t = arg;
-
-    return e->op == OP_col ? expr_col_at(t->a, e, t->src, e->col) : NULL;
-}
-
-static Expr *over_source(Arena *a, const Expr *e, int src)
-{
-    struct { Arena *a; int src; } t = { a, src };
-
-    return expr_rewrite(a, e, to_source, &t);
-}
-
 /* Whether the partition or the order already settles a column of the identity. */
-static bool ordered_by(const Expr *id, Expr *const *part, int n_part, const Order *order, int n_order)
+static bool ordered_by(const Expr *id, Expr *const *part, int n_part, const Order *order,
+                       int n_order)
 {
     for (int k = 0; k < n_part; k++)
         if (part[k]->op == OP_col && part[k]->col == id->col)
@@ -235,7 +241,8 @@ static bool ordered_by(const Expr *id, Expr *const *part, int n_part, const Orde
 }
 
 /* The block that counts: one row for each row of m, by m's identity. */
-static Block *rank_block(Query *q, Block *m, Expr **part, int n_part, const Order *order, int n_order)
+static Block *rank_block(Query *q, Block *m, Expr **part, int n_part, const Order *order,
+                         int n_order)
 {
     Block *r = query_new_block(q, BLK_reduce, NULL);
     RankKey *k = ARENA_ARRAY(q->a, RankKey, n_order + m->n_id + 1);
@@ -244,9 +251,12 @@ static Block *rank_block(Query *q, Block *m, Expr **part, int n_part, const Orde
     blk_add_source(q->b->p, r, m, JOIN_inner, NULL);
     blk_add_source(q->b->p, r, m, JOIN_inner, NULL);
     for (int p = 0; p < n_part; p++)
-        blk_add_where(q->b->p, r, group_key_equal(q, over_source(q->a, part[p], 0), over_source(q->a, part[p], 1)));
+        blk_add_where(
+            q->b->p, r,
+            group_key_equal(q, expr_over_source(q->a, part[p], 0), expr_over_source(q->a, part[p], 1)));
     for (int o = 0; o < n_order; o++)
-        k[n++] = (RankKey){ over_source(q->a, order[o].e, 0), over_source(q->a, order[o].e, 1), order[o].desc };
+        k[n++] = (RankKey){ expr_over_source(q->a, order[o].e, 0), expr_over_source(q->a, order[o].e, 1),
+                            order[o].desc };
     for (int j = 0; j < m->n_id; j++) {
         Expr *id = ex_col(q->a, r, 0, m->id_col[j]);
         if (!ordered_by(id, part, n_part, order, n_order))
@@ -285,7 +295,8 @@ Expr *rank_join(Query *q, int src, Expr **part, int n_part, const Order *order, 
 
 /* The number of a subquery's row must be there before any join, whose ON may read it: source src
  * becomes a block that has it as one column more. */
-static Expr *rank_before(Query *q, int src, Expr **part, int n_part, const Order *order, int n_order)
+static Expr *rank_before(Query *q, int src, Expr **part, int n_part, const Order *order,
+                         int n_order)
 {
     Block *m = q->d->src[src].rel;
     Block *r = m->n_id ? rank_block(q, m, part, n_part, order, n_order) : NULL;
@@ -426,9 +437,19 @@ static Expr *count_ranks(Query *q, const Tab *t)
     for (int k = 0; k < n_order; k++)
         order[k] = (Order){ as_column(q, p, t->src, p->order[k].e), p->order[k].desc };
     if (p->limit == INT64_MAX)                          /* nothing chosen: plain rows */
-        *p = (Block){ .id = p->id, .kind = BLK_row, .name = p->name, .at = p->at, .src = p->src, .n_src = p->n_src,
-                      .where = p->where, .n_where = p->n_where, .col = p->col, .n_cols = p->n_cols, .grad_of = -1,
-                      .limit = 1, .mode = p->mode };
+        *p = (Block){ .id = p->id,
+                      .kind = BLK_row,
+                      .name = p->name,
+                      .at = p->at,
+                      .src = p->src,
+                      .n_src = p->n_src,
+                      .where = p->where,
+                      .n_where = p->n_where,
+                      .col = p->col,
+                      .n_cols = p->n_cols,
+                      .grad_of = -1,
+                      .limit = 1,
+                      .mode = p->mode };
     query_done(q, p);
     return rank_before(q, t->src, part, n_part, order, n_order);
 }

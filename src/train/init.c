@@ -10,9 +10,10 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_ROWS ((int64_t)1 << 31)         /* of a declared table */
-#define MAX_TRIED ((int64_t)1 << 26)        /* values of one column, or combinations, that CHECKs are tried on */
+#define MAX_TRIED ((int64_t)1 << 25)        /* values of one column, or combinations, that CHECKs are tried on */
 
 const Table *feed_find(const Feed *f, int n, const Block *base)
 {
@@ -64,8 +65,9 @@ static void fill_axis(Compile *c, const Block *b, int k, Axis *x)
     int64_t n;
 
     if (s->lo[k] > s->hi[k] || __builtin_sub_overflow(s->hi[k], s->lo[k], &n) || n >= MAX_TRIED)
-        diag_fail(c, ERR_train_shape, b->name_at, "the CHECKs of %s give %s no usable bounds; say %s BETWEEN a AND b",
-                  b->name, b->col[s->col[k]].name, b->col[s->col[k]].name);
+        diag_fail(c, ERR_train_shape, b->name_at, "the CHECKs of %s let %s lie between %lld and %lld; at most %lld values "
+                  "can be tried", b->name, b->col[s->col[k]].name, (long long)s->lo[k], (long long)s->hi[k],
+                  (long long)MAX_TRIED);
     for (int j = 0; j < s->n_checks; j++)
         if (!ex_any(s->check[j], reads_other, &s->col[k]))
             own[n_own++] = s->check[j];
@@ -141,6 +143,11 @@ int64_t init_count(Compile *c, const Block *b)
     return grid_count(&g);
 }
 
+static double machine_bytes(void)
+{
+    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
 void init_rows(Compile *c, const Block *b, Table *out)
 {
     Grid g;
@@ -151,6 +158,9 @@ void init_rows(Compile *c, const Block *b, Table *out)
     const int64_t n = grid_count(&g);
     for (int k = 0; k < b->n_cols; k++)
         n_cols += !b->col[k].hidden;
+    if ((double)n * n_cols * 8 > machine_bytes())
+        diag_fail_env(c, ERR_mem_exhausted, "the %lld rows of %s would take %.0f MB of memory", (long long)n, b->name,
+                      (double)n * n_cols * 8 / 1e6);
     table_init(out, b->name, n_cols, (size_t)n);
     for (int k = 0, at = 0; k < b->n_cols && ok; k++)
         if (!b->col[k].hidden)
@@ -195,9 +205,7 @@ static double distinct_rows(const Table *t, const bool *in)
 
     while (cap < 2 * t->n_rows)
         cap *= 2;
-    uint64_t *slot = mem_try(cap * sizeof *slot);
-    if (!slot)
-        return 1;
+    uint64_t *slot = mem_alloc(cap * sizeof *slot);
     for (size_t r = 0; r < t->n_rows; r++) {
         uint64_t h = 1;
         for (int c = 0; c < t->n_cols; c++) {

@@ -181,8 +181,9 @@ void progress_done(Progress *g, int64_t steps, double loss, double compile_secon
         json_real(&b, load_seconds);
         buf_putc(&b, '}');
     } else {
-        buf_printf(&b, "%lld step%s, last loss %.6g, %.3g ms a step", (long long)steps, steps == 1 ? "" : "s", loss,
-                   1e3 * median);
+        buf_printf(&b, "%lld step%s", (long long)steps, steps == 1 ? "" : "s");
+        if (g->n_seconds)
+            buf_printf(&b, ", last loss %.6g, %.3g ms a step", loss, 1e3 * median);
     }
     if (g->to.json || !g->to.quiet)
         say(g, REPORT_OUT, &b);

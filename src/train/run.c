@@ -134,7 +134,7 @@ static void loop_close(Loop1 *l)
     arena_free(&l->progress.arena);
 }
 
-/* ---- one step ---- */
+/* ---- parts of a step ---- */
 
 static Code draw_batch(Loop1 *l)
 {
@@ -210,23 +210,6 @@ static Code blame_nonfinite(Loop1 *l)
     return err_set(l->e, E_INPUT, ERR_train_nonfinite,
                    "step %lld: an infinity or NaN appeared, first in %s; the parameters before this step are kept",
                    (long long)l->step, b ? b->name : l->t->plan.loss->name);
-}
-
-static bool eval_due(const Loop1 *l)
-{
-    return (l->step + 1) % l->eval_every == 0 || l->step + 1 == l->total;
-}
-
-static Code one_step(Loop1 *l)
-{
-    const bool metrics = eval_due(l) && l->t->n_evals == 0;
-    Code rc = draw_batch(l);
-
-    if (rc == OK) rc = write_step_row(l);
-    if (rc == OK) rc = l->t->ops->run(l->g, l->target, metrics ? l->n_all_targets : l->n_loss_targets, true, l->e);
-    if (rc == OK) rc = read_loss(l);
-    if (rc == OK && !isfinite(l->loss)) rc = blame_nonfinite(l);
-    return rc == OK ? l->t->ops->assign(l->g, l->e) : rc;
 }
 
 /* ---- evaluating ---- */
@@ -361,11 +344,29 @@ static Code eval_sets(Loop1 *l)
 {
     Code rc = OK;
 
-    if (!l->t->n_evals)
-        return train_metrics(l);
     for (int k = 0; k < l->t->n_evals && rc == OK; k++)
         rc = eval_set(l, &l->t->eval[k]);
     return rc;
+}
+
+/* ---- one step ---- */
+
+static bool eval_due(const Loop1 *l)
+{
+    return (l->step + 1) % l->eval_every == 0 || l->step + 1 == l->total;
+}
+
+static Code one_step(Loop1 *l)
+{
+    const bool metrics = eval_due(l) && l->t->n_evals == 0;
+    Code rc = draw_batch(l);
+
+    if (rc == OK) rc = write_step_row(l);
+    if (rc == OK) rc = l->t->ops->run(l->g, l->target, metrics ? l->n_all_targets : l->n_loss_targets, true, l->e);
+    if (rc == OK) rc = read_loss(l);
+    if (rc == OK && !isfinite(l->loss)) rc = blame_nonfinite(l);
+    if (rc == OK && metrics) rc = train_metrics(l);         /* before the update, as the loss is */
+    return rc == OK ? l->t->ops->assign(l->g, l->e) : rc;
 }
 
 /* ---- saving ---- */
@@ -462,7 +463,7 @@ static Code loop_end(Loop1 *l, Code rc)
 
 Code train_loop(Train *t, Err *e)
 {
-    Loop1 l = { .t = t, .e = e };
+    Loop1 l = { .t = t, .e = e, .loss = NAN };
     Code rc = loop_open(&l);
 
     if (rc == OK && !t->ckpt.begun)

@@ -17,7 +17,7 @@ from oracle import HERE, TOP
 
 
 def command(args, words):
-    r = subprocess.run([args.bin, *words, "--engine", args.engine, "--precision", args.precision, "--json"],
+    r = subprocess.run([args.bin, *words, "--engine", args.engine, "--precision", args.precision, "--json", "--quiet"],
                        stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if r.returncode:
         sys.exit(f"$ sqlgrad {' '.join(words)}\nstatus {r.returncode}\n{r.stderr}")

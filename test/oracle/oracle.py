@@ -22,7 +22,7 @@ import re
 import sqlite3
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "gcn", "karate", "logreg", "moons", "cora"]
