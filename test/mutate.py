@@ -32,25 +32,13 @@ from runner.casefile import read_cases  # noqa: E402
 from runner.scratch import ROOT, Fail, SetupCache, run_command  # noqa: E402
 
 TOKEN = re.compile(r"\s+|--[^\n]*|'(?:''|[^'])*'|\"[^\"]*\"|\w+(?:\.\d+)?|<=|>=|<>|==|\|\||.", re.S)
-COMMANDS = (['run', 'MODEL', '--db', 'DB', '--json'], ['run', 'MODEL', '--db', 'DB', '--engine', 'sql', '--json'],
-            ['explain', 'MODEL', '--db', 'DB', '--stage', 'bind'], ['explain', 'MODEL', '--db', 'DB', '--stage', 'grad'],
+RUN = ['run', 'MODEL', '--db', 'DB', '--json', '--memory', '1000']
+COMMANDS = (RUN, RUN + ['--engine', 'sql'], ['explain', 'MODEL', '--db', 'DB', '--stage', 'bind'],
+            ['explain', 'MODEL', '--db', 'DB', '--stage', 'opt'],
             ['emit', 'MODEL', '--db', 'DB', '--dialect', 'sqlite'])
 
-# Tables for the models of models/: a few rows of the right form.
-MODEL_TABLES = """
-CREATE TABLE samples (image INTEGER, r INTEGER, c INTEGER, val REAL);
-INSERT INTO samples VALUES (0, 0, 0, 0.5), (0, 14, 14, 1.0), (1, 3, 5, 0.25);
-CREATE TABLE labels (image INTEGER, label INTEGER);
-INSERT INTO labels VALUES (0, 3), (1, 7);
-CREATE TABLE points (point INTEGER, i INTEGER, val REAL);
-INSERT INTO points VALUES (0, 0, 0.5), (0, 1, -0.5), (1, 0, 1.5), (1, 1, 0.25);
-CREATE TABLE sides (point INTEGER, val REAL);
-INSERT INTO sides VALUES (0, 1.0), (1, -1.0);
-CREATE TABLE edges (src INTEGER, dst INTEGER);
-INSERT INTO edges VALUES (0, 1), (1, 0), (1, 2);
-CREATE TABLE features (vertex INTEGER, word INTEGER, val REAL);
-INSERT INTO features VALUES (0, 0, 1.0), (1, 5, 1.0), (2, 5, 1.0);
-"""
+def put_in(words):
+    return [{'MODEL': 'model.sql', 'DB': 'data.db'}.get(w, w) for w in words]
 
 
 class Input:
@@ -106,24 +94,47 @@ def run_input(settings, item):
 
 # ---- models ----
 
+def data_tables(text):
+    """A few rows for each data table that a model file declares."""
+    setup = ''
+    for before, name, columns in re.findall(r'([^\n]*)\nCREATE TABLE (\w+) \(([^;]*)\);', text):
+        if '@param' in before or '@range' in before or 'CHECK' in columns:
+            continue
+        names = [c.split() for c in columns.split(',')]
+        setup += f'CREATE TABLE {name} ({columns});\n'
+        for row in range(3):
+            cells = (str(row + 0.5) if t.upper() == 'REAL' else str(row) if t.upper() == 'INTEGER' else "'a'"
+                     for _, t, *_ in names)
+            setup += f'INSERT INTO {name} VALUES ({", ".join(cells)});\n'
+    return setup
+
+
 def model_texts():
     """(name, database, text) of every model there is."""
     for path in sorted(glob.glob(os.path.join(ROOT, 'models', '*.sql'))):
         with open(path, encoding='utf-8') as f:
-            yield os.path.basename(path), MODEL_TABLES, f.read()
+            text = f.read()
+        yield os.path.basename(path), data_tables(text), text
     for path in sorted(glob.glob(os.path.join(ROOT, 'test', 'cases', '**', '*.case'), recursive=True)):
         for case in read_cases(path, os.path.relpath(path, ROOT)):
             if case.kind in ('diff', 'grad', 'explain', 'error', 'note', 'roundtrip'):
                 yield case.where, case.setup, case.input
 
 
+def token_class(t):
+    return 'name' if t[0].isalpha() or t[0] == '_' else 'number' if t[0].isdigit() else 'other'
+
+
 def mutate(rng, text):
-    """The text with one token removed, doubled or swapped with another."""
+    """The text with one token removed, doubled or swapped with another, often with one of its kind."""
     tokens = TOKEN.findall(text)
     words = [i for i, t in enumerate(tokens) if not t.isspace() and not re.match(r'--(?! *@)', t)]
     if len(words) < 2:
         return text
     i, j = rng.sample(words, 2)
+    alike = [k for k in words if k != i and tokens[k] != tokens[i] and token_class(tokens[k]) == token_class(tokens[i])]
+    if alike and rng.random() < 0.6:
+        j = rng.choice(alike)
     what = rng.choice(('remove', 'double', 'swap'))
     if what == 'remove':
         tokens[i] = ''
@@ -140,8 +151,7 @@ def mutated_models(n):
     for k in range(n):
         name, setup, text = rng.choice(texts)
         text = mutate(rng, text)
-        argv = [{'MODEL': 'model.sql', 'DB': 'data.db'}.get(w, w) for w in COMMANDS[k % len(COMMANDS)]]
-        yield Input(f'model {k} ({name})', argv, {'model.sql': text.encode()}, setup)
+        yield Input(f'model {k} ({name})', put_in(COMMANDS[k % len(COMMANDS)]), {'model.sql': text.encode()}, setup)
 
 
 # ---- statements ----
@@ -197,8 +207,8 @@ def long_statements():
 def hostile_statements():
     for name, text in long_statements():
         data = text.encode('utf-8', 'surrogateescape')
-        for argv in (['run', 'model.sql', '--db', 'data.db', '--json'], ['explain', 'model.sql', '--db', 'data.db', '--stage', 'grad']):
-            yield Input(f'{argv[0]}: {name}', argv, {'model.sql': data}, T_SETUP)
+        for argv in (put_in(RUN), put_in(RUN + ['--engine', 'sql']), put_in(['explain', 'MODEL', '--db', 'DB', '--stage', 'opt'])):
+            yield Input(f'{argv[0]} {argv[-1]}: {name}', argv, {'model.sql': data}, T_SETUP)
 
 
 # ---- databases ----
@@ -225,10 +235,10 @@ def hostile_databases(settings):
     for name, data in bad.items():
         for engine in ('native', 'sql'):
             yield Input(f'database: {name} ({engine})',
-                        ['run', 'model.sql', '--db', 'data.db', '--engine', engine, '--json'],
+                        put_in(RUN + ['--engine', engine]),
                         {'model.sql': model, 'data.db': data})
     for name, setup in hostile_schemas():
-        yield Input(f'database: {name}', ['run', 'model.sql', '--db', 'data.db', '--json'],
+        yield Input(f'database: {name}', put_in(RUN),
                     {'model.sql': b'CREATE TABLE a AS SELECT x FROM t;\n'}, setup)
 
 

@@ -344,7 +344,7 @@ static void say_error(Job *j, Code rc)
         return;
     if (rc == E_STOPPED && j->e.code == OK)
         err_set(&j->e, rc, NULL, "interrupted");
-    buf_printf(&b, "sqlgrad: %s%s", rc == E_STOPPED ? "" : "error: ", j->e.msg);
+    buf_printf(&b, "sqlgrad: %s: %s", rc == E_STOPPED ? "note" : "error", j->e.msg);
     say_message(j, REPORT_ERROR, &b, j->e.id);
 }
 

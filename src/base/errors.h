@@ -99,9 +99,7 @@
     E(native_overflow, "native.overflow", "an INTEGER computation left the range of 64 bits")      \
     E(native_table, "native.table", "a table bound to the native engine lacks a column, or holds what cannot be a key") \
     E(native_stopped, "native.stopped", "a computation that was interrupted")                      \
-    E(sql_names, "sql.names", "names that differ in upper and lower case only, which SQLite takes for one") \
-    E(sql_overflow, "sql.overflow", "an INTEGER computation of the SQL engine left the range of 64 bits") \
-    E(sql_stopped, "sql.stopped", "a computation of the SQL engine that was interrupted")
+    E(sql_overflow, "sql.overflow", "an INTEGER computation of the SQL engine left the range of 64 bits")
 
 #define ERRORS_DB(E)                                                                               \
     E(db_open, "db.open", "a database that is not there, is no file, or is named wrongly")         \

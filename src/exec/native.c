@@ -5,7 +5,9 @@
  * did.  Lifetimes (static, batch, step) follow by themselves. */
 #include "exec/native.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Rows of an assignment's source for every row of its target, kept while neither side's rows change. */
@@ -83,12 +85,32 @@ static bool open_rel(Native *n, int k)
     r->batch_col = ARENA_ARRAY(&n->arena, bool, b->n_cols + 1);
     for (int s = 0; s < b->n_src; s++)
         r->src[s] = rel_of(n, b->src[s].rel);
-    if (b->n_src > MAX_SRC - 1)
+    if (b->n_src >= MAX_SRC && b->kind != BLK_union)
         return native_fail(n, E_INPUT, ERR_native_rows, "%s joins %d tables; at most %d can be", b->name, b->n_src, MAX_SRC - 1);
     r->life = life_of(n->p, r);
     mark_batch_cols(r);
     lay_init(n, &r->lay, b);
     return b->kind == BLK_base ? base_open(n, r) : plan_open(n, r);
+}
+
+/* SQLGRAD_TRACE=exec: what each block was and took, on stderr. */
+static void print_trace(const Native *n)
+{
+    fprintf(stderr, "%-28s %-6s %9s %5s %9s  %4s %9s %5s %9s\n", "block", "kind", "rows", "lanes", "tuples", "sett", "ms",
+            "comp", "ms each");
+    for (int k = 0; k < n->n_rels; k++) {
+        const Rel *r = &n->rel[k];
+        const Plan *p = &r->plan;
+        size_t tuples = 0;
+        for (int g = 0; g < p->n_legs; g++)
+            tuples += p->leg[g].n;
+        if (r->evaluated)
+            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu  %4d %9.3f %5d %9.3f %s%s%s%s\n", r->b->name,
+                    block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, r->spent.settled, 1e3 * r->spent.settling,
+                    r->spent.computed, r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
+                    p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
+                    p->n_legs && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "");
+    }
 }
 
 static void native_close(Engine *e)
@@ -97,6 +119,8 @@ static void native_close(Engine *e)
 
     if (!n)
         return;
+    if (n->trace)
+        print_trace(n);
     for (int k = 0; k < n->n_rels; k++) {
         Rel *r = &n->rel[k];
         for (int c = 0; r->view && c < r->b->n_cols; c++)
@@ -128,6 +152,7 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->p = p;
     n->o = *o;
     n->err = e;
+    n->trace = getenv("SQLGRAD_TRACE") && strstr(getenv("SQLGRAD_TRACE"), "exec");
     n->k = kern_for(o->f64);
     n->esz = o->f64 ? sizeof(double) : sizeof(float);
     n->limit = o->mem_limit ? o->mem_limit : default_limit();
@@ -205,6 +230,15 @@ static Code native_batch(Engine *e, const Table *keys, Err *err)
 
 /* ---- run ---- */
 
+static double seconds(const Native *n)
+{
+    struct timespec t = { 0, 0 };
+
+    if (n->trace)
+        clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static bool evaluate(Native *n, Rel *r)
 {
     bool stale;
@@ -217,9 +251,18 @@ static bool evaluate(Native *n, Rel *r)
         return base_load(n, r, n->whole);
     if (r->b->is_once && r->once_done)
         return true;
+    const double t0 = seconds(n);
     if (!plan_stale(n, r, &stale) || (stale && !plan_settle(n, r)))
         return false;
-    return !plan_inputs_moved(r) || plan_compute(n, r);
+    const double t1 = seconds(n);
+    const bool moved = plan_inputs_moved(r);
+    if (moved && !plan_compute(n, r))
+        return false;
+    r->spent.settled += stale;
+    r->spent.computed += moved;
+    r->spent.settling += t1 - t0;
+    r->spent.computing += seconds(n) - t1;
+    return true;
 }
 
 static void need_rel(Rel *r, bool once_too)

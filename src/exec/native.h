@@ -318,6 +318,7 @@ struct Rel {
     struct Base *base;
     Plan plan;
     bool evaluated;             /* in the last run or before */
+    struct Spent { int settled, computed; double settling, computing; } spent;      /* SQLGRAD_TRACE=exec */
 };
 
 typedef struct Pool Pool;
@@ -339,6 +340,7 @@ struct Native {
     Table batch_keys; bool have_batch;
     uint64_t batch_ver;
     bool whole;                 /* @once: no batch */
+    bool trace;
     struct AssignMap *assign_map;
 };
 

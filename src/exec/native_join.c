@@ -821,6 +821,24 @@ static void simplify_input(Joiner *j, Input *in)
     }
 }
 
+/* A part of a union: every row of its one source, or one row of constants. */
+static JoinResult all_rows(Native *n, Leg *leg)
+{
+    leg->n = 1;
+    leg->soft = NULL;
+    leg->n_soft = 0;
+    for (int s = 0; s < leg->n_in; s++) {
+        Input *in = &leg->in[s];
+        arr_drop(n, &in->idx_mem);
+        in->idx = NULL;
+        in->base = 0;
+        in->always0 = in->pres_settled = in->left = in->weak = false;
+        if (in->used)
+            leg->n = input_rows(in);
+    }
+    return JOINED;
+}
+
 JoinResult join_tuples(Native *n, Rel *r, Leg *leg, bool hard)
 {
     Joiner j = { .n = n, .r = r, .leg = leg, .hard = hard };
@@ -828,6 +846,8 @@ JoinResult join_tuples(Native *n, Rel *r, Leg *leg, bool hard)
     j.sel = ARENA_ARRAY(&j.a, Arr, leg->n_in + 1);
     j.n_sel = ARENA_ARRAY(&j.a, size_t, leg->n_in + 1);
     arena_free(&leg->arena);
+    if (r->b->kind == BLK_union)
+        return all_rows(n, leg);
     for (int s = 0; s < leg->n_in; s++) {
         arr_drop(n, &leg->in[s].idx_mem);
         leg->in[s].idx = NULL;

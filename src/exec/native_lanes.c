@@ -349,9 +349,9 @@ static bool choose_class(Native *n, Rel *r)
 static bool part_allows(Native *n, const Rel *r, const Part *part, int c, const Lay **first, bool *err)
 {
     const Expr *e = part->src < 0 ? NULL : part->e[c];
-    LaneClass k = { (int[MAX_SRC]){ 0 }, 1, false };
+    LaneClass k = { ARENA_ARRAY(&n->scratch, int, r->b->n_src + 1), 1, false };
 
-    if (!e || e->op != OP_col || e->type == T_REAL || part->src >= MAX_SRC)
+    if (!e || e->op != OP_col || e->type == T_REAL)
         return false;
     for (int s = 0; s < r->b->n_src; s++)
         k.col[s] = s == part->src ? e->col : -1;

@@ -77,38 +77,6 @@ static void put_all_name(Buf *out, const Block *b)
 
 /* ---- open and close ---- */
 
-/* SQLite takes names that differ in case for one. */
-static Code check_case(Map *seen, Arena *a, const char *name, const char *where, Err *e)
-{
-    char *low = arena_strdup(a, name);
-
-    for (char *s = low; *s; s++)
-        if (*s >= 'A' && *s <= 'Z')
-            *s = (char)(*s + 32);
-    const int before = seen->n;
-    map_put(seen, low, strlen(low), 1);
-    return seen->n > before ? OK : err_set(e, E_INPUT, ERR_sql_names,
-        "two %s named \"%s\" but for upper and lower case: SQLite does not tell them apart", where, name);
-}
-
-static Code check_names(const Prog *p, Err *e)
-{
-    Arena a = { 0 };
-    Map tables, cols;
-    Code rc = OK;
-
-    map_init(&tables, &a);
-    for (int k = 0; k < p->n_blocks && rc == OK; k++) {
-        const Block *b = p->block[k];
-        map_init(&cols, &a);
-        rc = check_case(&tables, &a, b->name, "tables", e);
-        for (int c = 0; c < b->n_cols && rc == OK; c++)
-            rc = check_case(&cols, &a, b->col[c].name, "columns of one table", e);
-    }
-    arena_free(&a);
-    return rc;
-}
-
 static void sql_close(Engine *eng)
 {
     SqlEngine *g = sql_self(eng);
@@ -122,20 +90,14 @@ static void sql_close(Engine *eng)
 
 static Code sql_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
 {
-    *out = NULL;
-    Code rc = check_names(p, e);
-    if (rc != OK)
-        return rc;
     SqlEngine *g = mem_alloc(sizeof *g);
     *g = (SqlEngine){ .head = { &engine_sql }, .p = p, .o = *o, .d = dialect_find("sqlite") };
     g->table = ARENA_ARRAY(&g->a, SqlTable, p->n_blocks + 1);
-    rc = db_open_temp(&g->db, o->db_path, e);
-    if (rc != OK) {
+    const Code rc = db_open_temp(&g->db, o->db_path, e);
+    if (rc != OK)
         sql_close(&g->head);
-        return rc;
-    }
-    *out = &g->head;
-    return OK;
+    *out = rc == OK ? &g->head : NULL;
+    return rc;
 }
 
 /* ---- base tables ---- */
@@ -427,7 +389,7 @@ static Code compute(SqlEngine *g, const Block *b, Err *e)
     Buf sql = { 0 };
 
     if (g->o.stop && *g->o.stop)
-        return err_set(e, E_STOPPED, ERR_sql_stopped, "stopped before %s", b->name);
+        return err_set(e, E_STOPPED, ERR_db_stopped, "stopped before %s", b->name);
     emit_block(&sql, g->p, b, g->d);
     Code rc = sql_run_free(g, b, &sql, e);
     if (rc == OK)
@@ -465,7 +427,7 @@ static Code sql_eval(Engine *eng, Block *const *target, int n, bool new_step, Er
 
     (void)new_step;                                 /* the clocks know */
     if (g->broken)
-        return err_set(e, E_ENV, ERR_sql_stopped, "the engine's tables are gone after an earlier failure");
+        return err_set(e, E_ENV, ERR_db_env, "the engine's tables are gone after an earlier failure");
     if (db_exec(g->db, e, "BEGIN") != OK)
         return e->code;
     const Code rc = evaluate(g, target, n, e);

@@ -222,8 +222,9 @@ static void means_stage(Query *q)
         return;
     Block *r = reduction_of_draft(q, NULL);
     for (int k = 0; k < q->n_means; k++) {
-        blk_add_col(q->b->p, r, NULL, expr_copy(q->a, ex_real_of(q->a, q->mean[k].arg)), AGG_sum);
-        blk_add_col(q->b->p, r, NULL, expr_copy(q->a, q->mean[k].arg), AGG_count);
+        Expr *x = q->mean[k].arg;
+        blk_add_col(q->b->p, r, NULL, expr_copy(q->a, ex_real_of(q->a, x)), AGG_sum);
+        blk_add_col(q->b->p, r, NULL, x->nullable ? expr_copy(q->a, x) : NULL, AGG_count);
     }
     query_done(q, r);
     const int src = join_back(q, r, JOIN_inner, q->key);
@@ -380,14 +381,14 @@ static Block *direct_reduction(Query *q, const char *name)
     r->n_keys = q->n_keys;
     for (; o < q->n_outs && q->out[o].e->src != SRC_AGG; o++) {
         seen[key_index(q, q->out[o].e)] = true;
-        const int c = blk_add_col(q->b->p, r, q->out[o].name, renumbered(q, q->out[o].e), AGG_none);
-        r->col[c].at = q->out[o].at;
+        query_add_col(q, r, &q->out[o], renumbered(q, q->out[o].e));
     }
     for (int k = 0; k < q->n_keys; k++)
         if (!seen[k])
             blk_add_col(q->b->p, r, arena_printf(q->a, GEN_PREFIX "g%d", k),
                         renumbered(q, q->key[k]), AGG_none);
     for (; o < q->n_outs; o++) {
+        query_check_name(q, r, &q->out[o]);
         add_agg(q, r, q->out[o].name, &q->agg[q->out[o].e->col]);
         r->col[r->n_cols - 1].at = q->out[o].at;
     }

@@ -396,19 +396,28 @@ void query_settle(Query *q, const char *name, Block **direct)
         window_stage(q);
 }
 
+/* Two columns of one name could not be told apart. */
+void query_check_name(Query *q, const Block *b, const Out *o)
+{
+    for (int c = 0; c < b->n_cols; c++)
+        if (ascii_ieq(b->col[c].name, o->name))
+            diag_fail(q->b->c, ERR_query_duplicate, o->at,
+                      "two columns are called %s; name one of them: … AS %s_2", o->name, o->name);
+}
+
+int query_add_col(Query *q, Block *b, const Out *o, Expr *e)
+{
+    query_check_name(q, b, o);
+    const int c = blk_add_col(q->b->p, b, o->name, e, AGG_none);
+    b->col[c].at = o->at;
+    return c;
+}
+
 void query_add_cols(Query *q, Block *b, int skip)
 {
-    for (int k = 0; k < q->n_outs; k++) {
-        if (k == skip)
-            continue;
-        for (int c = 0; c < b->n_cols; c++)
-            if (ascii_ieq(b->col[c].name, q->out[k].name))
-                diag_fail(q->b->c, ERR_query_duplicate, q->out[k].at,
-                          "two columns are called %s; name one of them: … AS %s_2", q->out[k].name,
-                          q->out[k].name);
-        const int c = blk_add_col(q->b->p, b, q->out[k].name, q->out[k].e, AGG_none);
-        b->col[c].at = q->out[k].at;
-    }
+    for (int k = 0; k < q->n_outs; k++)
+        if (k != skip)
+            query_add_col(q, b, &q->out[k], q->out[k].e);
 }
 
 /* DISTINCT is GROUP BY all outputs: a value that the others determine is computed after it.  What the

@@ -226,6 +226,8 @@ void  query_map(Query *q, Rewrite fn, void *arg);                  /* rewrite wh
 void  query_map_all(Query *q, Rewrite fn, void *arg);              /* and what goes into it, and the draft's conditions */
 void  query_materialise(Query *q);                                 /* the draft becomes one block */
 void  query_new_draft(Query *q, Block *over);                      /* FROM over */
+void  query_check_name(Query *q, const Block *b, const Out *o);    /* fails if b has such a column */
+int   query_add_col(Query *q, Block *b, const Out *o, Expr *e);
 void  query_add_cols(Query *q, Block *b, int skip);                /* the outputs as columns, but for output `skip` */
 Block *query_rename(Query *q, Block *b, const char *name);
 #endif

@@ -156,9 +156,8 @@ static void add_union_cols(Query *q, Block *u, const Query *first, bool tag, con
         u->col[c].hidden = true;
     }
     for (int c = 0; c < first->n_outs; c++) {
-        const int k = blk_add_col(q->b->p, u, first->out[c].name, NULL, AGG_none);
+        const int k = query_add_col(q, u, &first->out[c], NULL);
         u->col[k].type = v[0].e[c]->type;
-        u->col[k].at = first->out[c].at;
         for (int j = 0; j < n; j++)
             u->col[k].nullable |= v[j].e[c]->nullable;
     }

@@ -59,6 +59,12 @@ static void analyse_null(Block *b)
 
 /* ---- identity ---- */
 
+/* Keys; and hidden columns, which may hold a REAL that a source is grouped by. */
+static bool may_identify(const Col *c)
+{
+    return c->type != T_REAL || c->hidden;
+}
+
 static bool all_known(Prog *p, const Block *b, const bool *use)
 {
     Known *k = known_new(p, b);
@@ -104,7 +110,7 @@ static void complete_identity(Prog *p, Block *b)
     for (int s = 0; s < b->n_src; s++) {
         Known *k = known_new(p, b);
         for (int c = 0; c < b->n_cols; c++)
-            if (b->col[c].type != T_REAL)
+            if (may_identify(&b->col[c]))
                 known_add_expr(k, b->col[c].e);
         known_close(k);
         const Block *r = b->src[s].rel;
@@ -123,12 +129,12 @@ static void identity_of_rows(Prog *p, Block *b)
     int id[256], n = 0;
 
     for (int c = 0; c < b->n_cols; c++)
-        use[c] = b->col[c].type != T_REAL;
+        use[c] = may_identify(&b->col[c]);
     if (!all_known(p, b, use)) {
         complete_identity(p, b);
         use = ARENA_ARRAY(&p->c->arena, bool, b->n_cols + 1);
         for (int c = 0; c < b->n_cols; c++)
-            use[c] = b->col[c].type != T_REAL || b->col[c].hidden;
+            use[c] = may_identify(&b->col[c]);
     }
     for (int c = b->n_cols - 1; c >= 0; c--) {
         const bool was = use[c];

@@ -615,19 +615,24 @@ double optim_lr(const StepPlan *s, int64_t step, int64_t epoch)
     return eval_step_col(s->col[0].e, step, epoch);
 }
 
-Code optim_step_row(const StepPlan *s, int64_t step, int64_t epoch, Table *out, Err *e)
+static bool step_table(const StepPlan *s, Table *out)
 {
     bool ok = table_init(out, "sqlgrad_step", 2 + s->n_cols, 1) && table_add_col(out, 0, "step", T_INT, false)
               && table_add_col(out, 1, "epoch", T_INT, false);
 
-    for (int k = 0; ok && k < s->n_cols; k++) {
+    for (int k = 0; ok && k < s->n_cols; k++)
         ok = table_add_col(out, k + 2, s->col[k].name, T_REAL, false);
-        if (!ok)
-            break;
-        out->col[k + 2].r[0] = eval_step_col(s->col[k].e, step, epoch);
-    }
     if (!ok)
+        table_free(out);
+    return ok;
+}
+
+Code optim_step_row(const StepPlan *s, int64_t step, int64_t epoch, Table *out, Err *e)
+{
+    if (!out->n_cols && !step_table(s, out))
         return err_set(e, E_ENV, ERR_mem_exhausted, "out of memory");
+    for (int k = 0; k < s->n_cols; k++)
+        out->col[k + 2].r[0] = eval_step_col(s->col[k].e, step, epoch);
     out->col[0].i[0] = step;
     out->col[1].i[0] = epoch;
     if (!isfinite(out->col[2].r[0]))

@@ -159,14 +159,9 @@ static Code draw_batch(Loop1 *l)
 
 static Code write_step_row(Loop1 *l)
 {
-    Table next = { 0 };
-    Code rc = optim_step_row(&l->t->plan, l->step, l->step / l->per_epoch, &next, l->e);
+    const Code rc = optim_step_row(&l->t->plan, l->step, l->step / l->per_epoch, &l->row, l->e);
 
-    if (rc == OK)
-        rc = l->t->ops->bind(l->g, l->t->plan.step, &next, l->e);
-    table_free(&l->row);
-    l->row = next;
-    return rc;
+    return rc == OK ? l->t->ops->bind(l->g, l->t->plan.step, &l->row, l->e) : rc;
 }
 
 /* The REAL columns of a one-row table, one Metric each. */

@@ -83,7 +83,8 @@ void optim_build(Prog *p, const StepOpts *o, StepPlan *out);
 /* For scripts, after all passes: one more block that gives sqlgrad_step's next row, and its assignment; and
  * p->start, what driver tables begin with.  prog_analyse comes after it. */
 void optim_next(Prog *p, StepPlan *s);
-/* sqlgrad_step's row for a step; an error if the learning rate is not finite. */
+/* sqlgrad_step's row for a step, in a new table or the one of the step before; an error if the learning rate is
+ * not finite. */
 Code optim_step_row(const StepPlan *s, int64_t step, int64_t epoch, Table *out, Err *e);
 double optim_lr(const StepPlan *s, int64_t step, int64_t epoch);
 /* Start values of a state table: the keys of the parameter, 0 or what the optimizer starts from. */
