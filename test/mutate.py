@@ -32,10 +32,12 @@ from runner.casefile import read_cases  # noqa: E402
 from runner.scratch import ROOT, Fail, SetupCache, run_command  # noqa: E402
 
 TOKEN = re.compile(r"\s+|--[^\n]*|'(?:''|[^'])*'|\"[^\"]*\"|\w+(?:\.\d+)?|<=|>=|<>|==|\|\||.", re.S)
+FUNCTIONS = 'SUM AVG MIN MAX COUNT EXP LN LOG SQRT SIN COS TAN TANH ATAN ABS SIGN FLOOR CEIL'.split()
 RUN = ['run', 'MODEL', '--db', 'DB', '--json', '--memory', '1000']
 COMMANDS = (RUN, RUN + ['--engine', 'sql'], ['explain', 'MODEL', '--db', 'DB', '--stage', 'bind'],
             ['explain', 'MODEL', '--db', 'DB', '--stage', 'opt'],
             ['emit', 'MODEL', '--db', 'DB', '--dialect', 'sqlite'])
+
 
 def put_in(words):
     return [{'MODEL': 'model.sql', 'DB': 'data.db'}.get(w, w) for w in words]
@@ -44,8 +46,8 @@ def put_in(words):
 class Input:
     """One hostile input: files to write, the command, and what to look at afterwards."""
 
-    def __init__(self, name, argv, files, setup=None, fresh=None):
-        self.name, self.argv, self.files = name, argv, files
+    def __init__(self, name, argv, files, setup=None, fresh=None, allowed=(0, 1)):
+        self.name, self.argv, self.files, self.allowed = name, argv, files, allowed
         self.setup, self.fresh = setup, fresh       # SQL of DB; or the name of a database the command makes
 
 
@@ -76,7 +78,7 @@ def run_input(settings, item):
             shutil.copyfile(settings.setups.path(item.setup, 0), db)
         before = digest(db) if os.path.exists(db) else None
         r = run_command([settings.bin, *item.argv], folder, settings.timeout)
-        if r.status not in (0, 1):
+        if r.status not in item.allowed:
             return r.describe(), r.status
         if before and digest(db) != before:
             return 'the database file changed\n' + r.describe(), r.status
@@ -122,20 +124,23 @@ def model_texts():
 
 
 def token_class(t):
-    return 'name' if t[0].isalpha() or t[0] == '_' else 'number' if t[0].isdigit() else 'other'
+    """Tokens that may often stand for each other; keywords are written in capitals."""
+    if t[0].isalpha() or t[0] == '_':
+        return 'function' if t in FUNCTIONS else 'keyword' if t.isupper() and len(t) > 1 else 'name'
+    return 'number' if t[0].isdigit() else 'operator' if t[0] in '+-*/%<>=' else t
 
 
 def mutate(rng, text):
     """The text with one token removed, doubled or swapped with another, often with one of its kind."""
     tokens = TOKEN.findall(text)
     words = [i for i, t in enumerate(tokens) if not t.isspace() and not re.match(r'--(?! *@)', t)]
+    what = rng.choice(('remove', 'double', 'swap', 'alike', 'alike'))
+    if what == 'alike':         # names with names, operators with operators: more often a model still
+        kind = rng.choice(('name', 'number', 'operator', 'function'))
+        words = [k for k in words if token_class(tokens[k]) == kind]
     if len(words) < 2:
         return text
     i, j = rng.sample(words, 2)
-    alike = [k for k in words if k != i and tokens[k] != tokens[i] and token_class(tokens[k]) == token_class(tokens[i])]
-    if alike and rng.random() < 0.6:
-        j = rng.choice(alike)
-    what = rng.choice(('remove', 'double', 'swap'))
     if what == 'remove':
         tokens[i] = ''
     elif what == 'double':
@@ -207,6 +212,9 @@ def long_statements():
 def hostile_statements():
     for name, text in long_statements():
         data = text.encode('utf-8', 'surrogateescape')
+        if 'without a condition' in name:       # 3^40 rows: native says so; SQLite would try
+            yield Input(f'run: {name}', put_in(RUN), {'model.sql': data}, T_SETUP, allowed=(3,))
+            continue
         for argv in (put_in(RUN), put_in(RUN + ['--engine', 'sql']), put_in(['explain', 'MODEL', '--db', 'DB', '--stage', 'opt'])):
             yield Input(f'{argv[0]} {argv[-1]}: {name}', argv, {'model.sql': data}, T_SETUP)
 

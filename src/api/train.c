@@ -356,6 +356,23 @@ static Code start_state(Job *j, TrainPlan *q, int k, Table *out)
     return OK;
 }
 
+/* The best parameters that a resumed run had found, if any. */
+static Code start_best(Job *j, TrainPlan *q)
+{
+    const int n = q->t.plan.n_over;
+    Table *best = ARENA_ARRAY(&j->arena, Table, n + 1);
+
+    for (int k = 0; k < n; k++) {
+        Host *h;
+        const Code rc = host_get(j, j->state, arena_printf(&j->arena, BEST_PREFIX "%s", q->t.plan.over[k]->name), &h);
+        if (rc != OK || !h->facts.exists || h->t.n_rows != q->t.param[k].n_rows)
+            return rc;
+        best[k] = h->t;
+    }
+    q->t.best = best;
+    return OK;
+}
+
 static Code start_tables(Job *j, TrainPlan *q)
 {
     Train *t = &q->t;
@@ -370,7 +387,7 @@ static Code start_tables(Job *j, TrainPlan *q)
     for (int k = 0; k < n && rc == OK; k++)
         if (t->plan.state[k])
             rc = start_state(j, q, k, &state[k]);
-    return rc;
+    return rc == OK && q->resume && q->t.keep.metric ? start_best(j, q) : rc;
 }
 
 /* ---- evaluation sets ---- */

@@ -511,6 +511,6 @@ Code db_describe(Db *db, const char *table, CatTable *t, Arena *a, Err *e)
     rc = p.is_packed ? packed_describe(db, &p, t, a, e) : describe_plain(db, &o, t, a, e);
     for (int c = 0; !rc && c < t->n_cols; c++)
         if (!*t->col[c].name)           /* SQLite allows it; no SQL text of ours could name it */
-            rc = err_set(e, E_INPUT, ERR_db_table, "%s: column %d of %s has an empty name", db->spec, c + 1, o.name);
+            rc = err_set(e, E_INPUT, ERR_db_table, "%s: column %d of %s has an empty name", db_path(db), c + 1, o.name);
     return rc;
 }

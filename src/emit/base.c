@@ -102,7 +102,7 @@ static const char *stored_name(const Block *b)
     return b->cat && b->cat->exists && b->cat->db_name ? b->cat->db_name : b->name;
 }
 
-static bool is_batched(const Block *b)
+static bool base_is_batched(const Block *b)
 {
     return b->role == BASE_db && (b->n_batch > 0 || b->batch_rows);
 }
@@ -119,7 +119,7 @@ static bool has_index(const Prog *p, const Block *b, const Dialect *d)
 
 static bool needs_copy(const Prog *p, const Block *b, bool batch, const Dialect *d)
 {
-    if (b->bag || b->schema || (batch && is_batched(b)) || !ascii_ieq(stored_name(b), b->name))
+    if (b->bag || b->schema || (batch && base_is_batched(b)) || !ascii_ieq(stored_name(b), b->name))
         return true;
     for (int c = 0; c < b->n_cols; c++)
         if (needs_cast(b, &b->col[c]) || b->col[c].type == T_TEXT)
@@ -184,7 +184,7 @@ static void put_batch_join(Buf *out, const Block *b, const Block *first)
 static const Block *first_batched(const Prog *p)
 {
     for (int k = 0; k < p->n_blocks; k++)
-        if (p->block[k]->kind == BLK_base && is_batched(p->block[k]))
+        if (p->block[k]->kind == BLK_base && base_is_batched(p->block[k]))
             return p->block[k];
     return NULL;
 }
@@ -225,7 +225,7 @@ static void put_create(Buf *out, const Block *b)
 
 void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d)
 {
-    const bool restricted = batch && is_batched(b);
+    const bool restricted = batch && base_is_batched(b);
 
     if (b->role == BASE_range) {
         put_create(out, b);

@@ -28,7 +28,7 @@ static int reads_up_to(const Expr *e)
     return last;
 }
 
-static bool reads_source(void *arg, const Expr *e)
+static bool reads_own(void *arg, const Expr *e)
 {
     return e->op == OP_col && e->src == *(const int *)arg;
 }
@@ -40,7 +40,7 @@ static uint64_t looked_up(int s, const Expr *e)
         return 0;
     for (int side = 0; side < 2; side++) {
         const Expr *mine = e->arg[side], *other = e->arg[1 - side];
-        if (mine->op == OP_col && mine->src == s && !ex_any(other, reads_source, &s) &&
+        if (mine->op == OP_col && mine->src == s && !ex_any(other, reads_own, &s) &&
             reads_up_to(other) < s)
             return column_bit(mine->col);
     }

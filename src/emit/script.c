@@ -106,7 +106,7 @@ static void put_names(Script *s, const Block *b, const int *col, int n)
 }
 
 /* CREATE TABLE IF NOT EXISTS and the head of an INSERT, for a table the step keeps its state in. */
-static void put_create(Script *s, const Block *t)
+static void put_kept_table(Script *s, const Block *t)
 {
     int n = 0;
 
@@ -148,7 +148,7 @@ static void put_stored_rows(Script *s, const Block *b)
 /* A table of the driver that does not exist yet, or is empty, begins with the rows of `from`. */
 static void put_start(Script *s, const Assign *a)
 {
-    put_create(s, a->target);
+    put_kept_table(s, a->target);
     buf_puts(s->out, " (");
     put_names(s, a->target, a->to_col, a->n_cols);
     buf_puts(s->out, ")\nSELECT ");
@@ -208,7 +208,7 @@ static void put_param_start(Script *s, const Block *b, double val)
         put_blocks(s, need);
         s->need[b->rows_from->id] = true;           /* counted among what must have been computed */
     }
-    put_create(s, b);
+    put_kept_table(s, b);
     buf_puts(s->out, "\nSELECT * FROM (\n");
     if (b->rows_from)
         put_stored_rows(s, b);

@@ -235,7 +235,7 @@ static double seconds(const Native *n)
     struct timespec t = { 0, 0 };
 
     if (n->trace)
-        clock_gettime(CLOCK_MONOTONIC, &t);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

@@ -108,6 +108,7 @@ bool lay_values(Native *n, Rel *r, Lay *y);             /* bring a view's values
 const int64_t *lay_codes(Native *n, Lay *y, int c);
 size_t lay_distinct(Native *n, Lay *y, int c);          /* of a CK_row column, over R rows; 0: unknown */
 bool lay_same_lanes(const Lay *x, const Lay *y);
+bool lay_equal_cols(const Lay *y, int c, int d);        /* the same key in every row, so that they are lanes together */
 bool lay_set_lanes(Native *n, Lay *y, const int64_t *key, size_t L);
 /* New rows: kind, known and nulls of every column as in `now`, static keys in `key` (taken over).  If nothing
  * differs, rows_ver stays. */
@@ -363,6 +364,7 @@ int plan_reads(const Rel *r);
 int plan_read_src(const Rel *r, int k);
 Lay *plan_lay(Native *n, Rel *r, int k, bool *err);     /* the layout in which read k is done; NULL: no longer possible */
 bool plan_set_inputs(Native *n, Rel *r);
+bool is_lane_expr(const Input *in, const Expr *e);        /* a lane column, read along the lanes */
 bool plan_groups_known(const Rel *r, const Leg *leg, bool hard);
 bool plan_choose_lanes(Native *n, Rel *r);
 bool plan_lanes_hold(Native *n, Rel *r, bool *err);
@@ -374,6 +376,7 @@ typedef enum JoinResult { JOINED, JOIN_error, JOIN_needs_values } JoinResult;
 JoinResult join_tuples(Native *n, Rel *r, Leg *leg, bool hard);
 /* Is e known now, without values that move?  hard: all values may be read. */
 bool known_expr(const Input *in, const Expr *e, bool hard);
+bool known_on(Input *in, const Expr *e, int on, bool hard);
 bool pres_known(const Input *in, bool hard);
 /* Codes of e over `count` tuples. */
 bool settle_codes(Native *n, const Block *b, Input *in, int n_in, const Expr *e, size_t count, int64_t *out);

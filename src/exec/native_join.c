@@ -73,6 +73,19 @@ bool known_expr(const Input *in, const Expr *e, bool hard)
     return true;
 }
 
+/* A LEFT source's own ON reads its rows as they are, matched or not. */
+bool known_on(Input *in, const Expr *e, int on, bool hard)
+{
+    const bool weak = on >= 0 && in[on].weak;
+
+    if (on >= 0)
+        in[on].weak = false;
+    const bool known = known_expr(in, e, hard);
+    if (on >= 0)
+        in[on].weak = weak;
+    return known;
+}
+
 /* ---- evaluation over tuples ---- */
 
 static bool column_codes(Native *n, Input *in, const Expr *e, size_t count, int64_t *out)
@@ -155,18 +168,15 @@ static const uint8_t *test_run(Test *q, size_t at, size_t count)
 /* An equality of lane columns: true by layout. */
 static bool by_lanes(const Joiner *j, const Expr *e)
 {
-    const Plan *p = &j->r->plan;
-
-    if (!p->laned || (e->op != OP_eq && e->op != OP_same) || e->arg[0]->op != OP_col || e->arg[1]->op != OP_col)
-        return false;
-    return p->lane_col[e->arg[0]->src] == e->arg[0]->col && p->lane_col[e->arg[1]->src] == e->arg[1]->col;
+    return (e->op == OP_eq || e->op == OP_same) && is_lane_expr(j->leg->in, e->arg[0]) &&
+           is_lane_expr(j->leg->in, e->arg[1]);
 }
 
 static void add_cond(Joiner *j, Expr *e, int on)
 {
     if (by_lanes(j, e))
         return;
-    const Cond c = { e, ex_sources(e), on, known_expr(j->leg->in, e, j->hard), false };
+    const Cond c = { e, ex_sources(e), on, known_on(j->leg->in, e, on, j->hard), false };
     if (c.hard) {
         VEC_PUSH(&j->a, j->cond, j->n_cond, c);
         return;

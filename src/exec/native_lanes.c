@@ -11,11 +11,12 @@
 
 #include <string.h>
 
-typedef struct LaneClass { int *col; int n_cols; bool by_eq; } LaneClass;
+typedef struct LaneClass { const Rel *r; int *col; bool by_eq; } LaneClass;
 
 static bool is_member(const LaneClass *k, const Expr *e)
 {
-    return e->op == OP_col && k->col[e->src] == e->col;
+    return e->op == OP_col && k->col[e->src] >= 0 &&
+           (k->col[e->src] == e->col || lay_equal_cols(&k->r->src[e->src]->lay, k->col[e->src], e->col));
 }
 
 static bool reads_member(void *arg, const Expr *e)
@@ -49,12 +50,11 @@ static bool tie(const Block *b, LaneClass *k, const Expr *e, int on, bool *grew)
         if (!is_member(k, x))
             continue;
         k->by_eq |= e->op == OP_eq;
-        if (k->col[y->src] == y->col)
+        if (is_member(k, y))
             continue;
         if (k->col[y->src] >= 0)
             return false;
         k->col[y->src] = y->col;
-        k->n_cols++;
         *grew = true;
     }
     return true;
@@ -199,8 +199,13 @@ bool plan_set_inputs(Native *n, Rel *r)
             return false;
     for (int s = 0; r->b->kind != BLK_union && s < r->b->n_src; s++)
         for (int k = 0; k < r->b->src[s].n_on; k++)
-            p->leg[0].in[s].weak |= !known_expr(p->leg[0].in, r->b->src[s].on[k], p->hard);
+            p->leg[0].in[s].weak |= !known_on(p->leg[0].in, r->b->src[s].on[k], s, p->hard);
     return true;
+}
+
+bool is_lane_expr(const Input *in, const Expr *e)
+{
+    return e->op == OP_col && in[e->src].laned && in[e->src].lay->col[e->col].kind == CK_lane;
 }
 
 /* What must be known to build groups. */
@@ -209,19 +214,16 @@ bool plan_groups_known(const Rel *r, const Leg *leg, bool hard)
     const Block *b = r->b;
 
     for (int c = 0; c < b->n_keys; c++)
-        if (!(b->col[c].e->op == OP_col && r->plan.laned && r->plan.lane_col[b->col[c].e->src] == b->col[c].e->col) &&
-            !known_expr(leg->in, b->col[c].e, hard))
+        if (!is_lane_expr(leg->in, b->col[c].e) && !known_expr(leg->in, b->col[c].e, hard))
             return false;
     for (int k = 0; k < b->n_part; k++)
-        if (!(b->part_key[k]->op == OP_col && r->plan.laned &&
-              r->plan.lane_col[b->part_key[k]->src] == b->part_key[k]->col) &&
-            !known_expr(leg->in, b->part_key[k], hard))
+        if (!is_lane_expr(leg->in, b->part_key[k]) && !known_expr(leg->in, b->part_key[k], hard))
             return false;
     for (int s = 0; b->kind == BLK_pick && s < b->n_src; s++)
         for (int i = 0; i < b->src[s].rel->n_id; i++) {
             const int c = b->src[s].rel->id_col[i];
             const Expr e = { .op = OP_col, .type = b->src[s].rel->col[c].type, .src = s, .col = c };
-            if (!(r->plan.laned && r->plan.lane_col[s] == c) && !known_expr(leg->in, &e, hard))
+            if (!is_lane_expr(leg->in, &e) && !known_expr(leg->in, &e, hard))
                 return false;
         }
     return true;
@@ -330,7 +332,7 @@ static bool choose_class(Native *n, Rel *r)
     for (int s = 0; s < b->n_src && !err && best.cost >= 0; s++)
         for (int c = 0; c < b->src[s].rel->n_cols && !err && best.cost >= 0; c++) {
             const ColKind kind = r->src[s]->lay.col[c].kind;
-            LaneClass k = { ARENA_ARRAY(&a, int, b->n_src + 1), 1, false };
+            LaneClass k = { r, ARENA_ARRAY(&a, int, b->n_src + 1), false };
             bool carried;
             if (kind != CK_row && kind != CK_lane)
                 continue;
@@ -349,7 +351,7 @@ static bool choose_class(Native *n, Rel *r)
 static bool part_allows(Native *n, const Rel *r, const Part *part, int c, const Lay **first, bool *err)
 {
     const Expr *e = part->src < 0 ? NULL : part->e[c];
-    LaneClass k = { ARENA_ARRAY(&n->scratch, int, r->b->n_src + 1), 1, false };
+    LaneClass k = { r, ARENA_ARRAY(&n->scratch, int, r->b->n_src + 1), false };
 
     if (!e || e->op != OP_col || e->type == T_REAL)
         return false;
@@ -405,7 +407,7 @@ static bool choose_union(Native *n, Rel *r)
 
 static bool still_possible(Native *n, Rel *r, bool *err)
 {
-    LaneClass k = { r->plan.lane_col, 0, r->plan.no_null_lane };
+    LaneClass k = { r, r->plan.lane_col, r->plan.no_null_lane };
 
     if (!r->plan.laned)
         return !r->plan.no_lanes;

@@ -172,6 +172,15 @@ size_t lay_distinct(Native *n, Lay *y, int c)
 
 /* ---- views ---- */
 
+bool lay_equal_cols(const Lay *y, int c, int d)
+{
+    const LCol *x = &y->col[c], *z = &y->col[d];
+
+    if (x->kind == CK_lane || z->kind == CK_lane)
+        return x->kind == z->kind;
+    return x->kind == CK_row && z->kind == CK_row && x->type == z->type && !memcmp(x->key, z->key, y->R * sizeof *x->key);
+}
+
 typedef struct ViewWork {
     int n_cols, *col;           /* key columns, the lane last */
     Arr *rank;                  /* by position in col */
@@ -233,7 +242,7 @@ static bool view_order(Native *n, Rel *r, int col, ViewWork *w, Arena *a, bool *
     *product = false;
     *w = (ViewWork){ .N = lay_size(prim), .col = ARENA_ARRAY(a, int, prim->n_cols + 1) };
     for (int c = 0; c < prim->n_cols; c++)
-        if (c != col && is_key_col(&prim->col[c]))
+        if (c != col && is_key_col(&prim->col[c]) && !lay_equal_cols(prim, c, col))
             w->col[w->n_cols++] = c;
     w->col[w->n_cols++] = col;
     w->rank = ARENA_ARRAY(a, Arr, w->n_cols);
@@ -266,13 +275,14 @@ static bool view_fill(Native *n, Rel *r, Lay *v, int col, ViewWork *w, Arena *a)
         now[c].kind = is_key_col(&prim->col[c]) ? CK_row : prim->col[c].kind;
         now[c].nulls = prim->col[c].nulls;
         const int64_t *code = is_key_col(&prim->col[c]) ? lay_codes(n, prim, c) : NULL;
-        if (c == col) {
+        if (is_key_col(&prim->col[c]) && lay_equal_cols(prim, c, col))
             now[c].kind = CK_lane;
+        if (c == col) {
             if (!arr_need(n, &lanes, L * sizeof(int64_t)))
                 return false;
             for (size_t l = 0; l < L; l++)
                 ((int64_t *)lanes.p)[l] = code[perm[l]];
-        } else if (code) {
+        } else if (code && now[c].kind == CK_row) {
             if (!arr_need(n, &key[c], R * sizeof(int64_t)))
                 return false;
             for (size_t j = 0; j < R; j++)

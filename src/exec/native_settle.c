@@ -5,6 +5,7 @@
 #include "exec/native.h"
 
 #include <string.h>
+#include <stdlib.h>
 
 bool plan_open(Native *n, Rel *r)
 {
@@ -58,6 +59,7 @@ bool plan_stale(Native *n, Rel *r, bool *stale)
             *stale = y->lane_ver != was->lane;
         if (!*stale && (p->hard || r->src[s]->life == LIFE_static))
             *stale = r->src[s]->lay.val_ver != was->val;
+if (*stale && p->settled && getenv("DBG")) fprintf(stderr, "stale %s: read %d %s: y %p was %p rows %d %d lane %d %d val %d %d life %d\n", r->b->name, k, r->src[s]->b->name, (void*)y, (void*)was->lay, (int)y->rows_ver, (int)was->rows,(int)y->lane_ver,(int)was->lane,(int)r->src[s]->lay.val_ver,(int)was->val, (int)r->src[s]->life);
     }
     return !err;
 }
@@ -155,11 +157,6 @@ static bool order_by_largest(Native *n, const Rel *r, Leg *leg)
 
 /* Key columns of the grouping, over tuples and then over groups. */
 typedef struct Keys { int n; const Expr **e; Arr *code; const int64_t **at; } Keys;
-
-static bool is_lane_col(const Rel *r, const Expr *e)
-{
-    return r->plan.laned && r->b->kind != BLK_union && e->op == OP_col && r->plan.lane_col[e->src] == e->col;
-}
 
 static void add_key(Keys *k, Arena *a, const Expr *e)
 {
@@ -273,7 +270,7 @@ static bool group_reduce(Native *n, Rel *r, Leg *leg, Keys *k, Arena *a)
     const Block *b = r->b;
 
     for (int c = 0; c < b->n_keys; c++)
-        if (!is_lane_col(r, b->col[c].e))
+        if (!is_lane_expr(leg->in, b->col[c].e))
             add_key(k, a, b->col[c].e);
     if (k->n == 0)
         return one_group(n, leg, b->n_keys == 0);
@@ -289,7 +286,7 @@ static bool order_ties(Native *n, Rel *r, Leg *leg, Arena *a)
     for (int s = 0; s < b->n_src; s++)
         for (int i = 0; i < b->src[s].rel->n_id; i++) {
             Expr *e = ex_col(a, b, s, b->src[s].rel->id_col[i]);
-            if (!is_lane_col(r, e))
+            if (!is_lane_expr(leg->in, e))
                 add_key(&k, a, e);
         }
     if (k.n == 0)
@@ -315,7 +312,7 @@ static bool group_pick(Native *n, Rel *r, Leg *leg, Arena *a)
     if (!order_ties(n, r, leg, a))
         return false;
     for (int c = 0; c < b->n_part; c++)
-        if (!is_lane_col(r, b->part_key[c]))
+        if (!is_lane_expr(leg->in, b->part_key[c]))
             add_key(&k, a, b->part_key[c]);
     const bool ok = k.n == 0 ? one_group(n, leg, false) : key_codes(n, r, leg, &k, a) && group_tuples(n, leg, &k, a);
     keys_drop(n, &k);
@@ -461,8 +458,7 @@ static LCol out_kind(const Rel *r, int c)
         return k;
     for (int g = 0; g < p->n_legs; g++) {
         const Expr *e = out_expr(r, g, c);
-        const int read = b->kind == BLK_union ? g : e->op == OP_col ? e->src : 0;
-        lane = lane && e->op == OP_col && p->lane_col[read] == e->col;
+        lane = lane && is_lane_expr(p->leg[g].in, e) && b->src[e->src].join == JOIN_inner;
         known = known && known_expr(p->leg[g].in, e, p->hard) && (b->kind == BLK_reduce || e->type != T_REAL || e->op == OP_col);
         if (known && b->kind != BLK_reduce && e->type == T_REAL)        /* propagated, never encoded anew */
             known = p->leg[g].in[e->src].lay->col[e->col].known;

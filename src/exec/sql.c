@@ -102,7 +102,7 @@ static Code sql_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
 
 /* ---- base tables ---- */
 
-static void put_drop(Buf *out, const Block *b)
+static void put_sql_drop(Buf *out, const Block *b)
 {
     buf_puts(out, "DROP TABLE IF EXISTS temp.");
     buf_ident(out, b->name);
@@ -111,7 +111,7 @@ static void put_drop(Buf *out, const Block *b)
 
 static void put_typed_table(SqlEngine *g, Buf *out, const Block *b)
 {
-    put_drop(out, b);
+    put_sql_drop(out, b);
     buf_puts(out, "CREATE TEMP TABLE ");
     buf_ident(out, b->name);
     for (int c = 0; c < b->n_cols; c++) {
@@ -124,7 +124,7 @@ static void put_typed_table(SqlEngine *g, Buf *out, const Block *b)
 }
 
 /* The columns of t that b names, in b's order and spelling, over t's memory; the row number is not among them. */
-static int match_columns(const Block *b, const Table *t, Table *view, TableCol *col)
+static int sql_columns(const Block *b, const Table *t, Table *view, TableCol *col)
 {
     int n = 0;
 
@@ -148,7 +148,7 @@ static Code append_rows(SqlEngine *g, const Block *b, const Table *t, Err *e)
     Table view;
     Code rc = OK;
 
-    if (match_columns(b, t, &view, ARENA_ARRAY(&a, TableCol, b->n_cols + 1)))
+    if (sql_columns(b, t, &view, ARENA_ARRAY(&a, TableCol, b->n_cols + 1)))
         rc = db_append(g->db, b->name, &view, e);
     arena_free(&a);
     return rc;
@@ -241,7 +241,7 @@ static void put_columns_of(Buf *out, const Block *b)
  * their names, so they are dropped first. */
 static void put_rows_of_batch(SqlEngine *g, Buf *out, const Block *b)
 {
-    put_drop(out, b);
+    put_sql_drop(out, b);
     put_typed_table(g, out, b);
     buf_puts(out, "INSERT INTO temp.");
     buf_ident(out, b->name);
@@ -400,7 +400,7 @@ static Code compute(SqlEngine *g, const Block *b, Err *e)
     return rc;
 }
 
-static Code evaluate(SqlEngine *g, Block *const *target, int n, Err *e)
+static Code sql_evaluate(SqlEngine *g, Block *const *target, int n, Err *e)
 {
     bool *need = mem_alloc((size_t)g->p->n_blocks + 1);
     Code rc = OK;
@@ -430,7 +430,7 @@ static Code sql_eval(Engine *eng, Block *const *target, int n, bool new_step, Er
         return err_set(e, E_ENV, ERR_db_env, "the engine's tables are gone after an earlier failure");
     if (db_exec(g->db, e, "BEGIN") != OK)
         return e->code;
-    const Code rc = evaluate(g, target, n, e);
+    const Code rc = sql_evaluate(g, target, n, e);
     if (rc == OK)
         return db_exec(g->db, e, "COMMIT");
     g->broken = db_exec(g->db, &ignored, "COMMIT") != OK;

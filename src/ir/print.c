@@ -573,12 +573,12 @@ static void put_columns(Printer *p, const char *indent)
 
 /* ---- FROM and WHERE ---- */
 
-static int last_source(const Expr *e)
+static int last_read(const Expr *e)
 {
     int last = e->op == OP_col ? e->src : -1;
 
     for (int k = 0; k < e->n_args; k++) {
-        const int s = last_source(e->arg[k]);
+        const int s = last_read(e->arg[k]);
         last = s > last ? s : last;
     }
     return last;
@@ -587,7 +587,7 @@ static int last_source(const Expr *e)
 /* The source in whose ON the conjunct is printed: the last it reads, if that is joined inner; 0: WHERE. */
 static int home_of(const Block *b, const Expr *e)
 {
-    const int s = last_source(e);
+    const int s = last_read(e);
     return s > 0 && b->src[s].join == JOIN_inner ? s : 0;
 }
 
@@ -664,7 +664,7 @@ static void put_group_by(Printer *p, const char *indent)
     int n = 0;
 
     for (int k = 0; k < b->n_keys; k++) {
-        if (last_source(b->col[k].e) < 0)
+        if (last_read(b->col[k].e) < 0)
             continue;
         if (!n++)
             buf_printf(p->out, "\n%sGROUP BY ", indent);

@@ -11,6 +11,15 @@
 enum { SLOPE_zero = -1, SLOPE_one = -2 };
 typedef struct Winner { Block *pick; int *key, *id, *slope; } Winner;
 
+/* The column of b that is e; added under `name` if there is none. */
+static int column_of(Back *k, Block *b, Expr *e, const char *name)
+{
+    for (int c = 0; c < b->n_cols; c++)
+        if (b->col[c].e && ex_equal(b->col[c].e, e))
+            return c;
+    return blk_add_col(k->p, b, name, e, AGG_none);
+}
+
 /* The first row of each group by the aggregate's argument; ties by identity (Block.order's rule). */
 static Winner pick_winner(Back *k, const Block *f, int o, int s)
 {
@@ -37,7 +46,7 @@ static Winner pick_winner(Back *k, const Block *f, int o, int s)
     const Order order = { (Expr *)e, f->col[o].agg == AGG_max };
     VEC_PUSH(a, b->order, b->n_order, order);
     for (int i = 0; i < r->n_id; i++)
-        w.id[i] = blk_add_col(k->p, b, arena_printf(a, "i%d", i), ex_col(a, f, s, r->id_col[i]), AGG_none);
+        w.id[i] = column_of(k, b, ex_col(a, f, s, r->id_col[i]), arena_printf(a, "i%d", i));
     for (int c = 0; c < r->n_cols; c++) {
         Expr *d = grad_is_active(r, c) ? grad_derive(a, e, ex_col(a, f, s, c)) : NULL;
         if (d && !ex_is_real(d, 1))

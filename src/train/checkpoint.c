@@ -99,7 +99,7 @@ Code run_newest(Db *db, Arena *a, RunRow *out, Err *e)
 
 /* ---- writing ---- */
 
-/* State tables of earlier runs; their parameters are about to be overwritten. */
+/* State tables and best parameters of earlier runs; their parameters are about to be overwritten. */
 static Code drop_old_state(Db *db, Err *e)
 {
     Arena a = { 0 };
@@ -109,7 +109,7 @@ static Code drop_old_state(Db *db, Err *e)
 
     for (int k = 0; k < n && rc == OK; k++) {
         Buf sql = { 0 };
-        if (strncmp(name[k], STATE_PREFIX, strlen(STATE_PREFIX)))
+        if (strncmp(name[k], STATE_PREFIX, strlen(STATE_PREFIX)) && strncmp(name[k], BEST_PREFIX, strlen(BEST_PREFIX)))
             continue;
         buf_puts(&sql, "DROP TABLE ");
         buf_ident(&sql, name[k]);
@@ -225,6 +225,12 @@ static Code write_all(Checkpoint *k, const StepPlan *s, const Table *param, cons
         rc = write_param(k->db, s->over[i]->name, &param[i], e);
         if (rc == OK && k->begun && s->state[i])
             rc = db_update(k->db, s->state[i]->name, &state[i], e);
+    }
+    for (int i = 0; i < s->n_over && rc == OK && k->best; i++) {
+        Buf name = { 0 };
+        buf_printf(&name, BEST_PREFIX "%s", s->over[i]->name);
+        rc = db_create(k->db, name.s, &k->best[i], true, e);
+        buf_free(&name);
     }
     if (rc == OK) rc = write_step(k, s, e);
     if (rc == OK) rc = write_history(k, e);

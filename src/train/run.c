@@ -12,6 +12,9 @@
 
 #define CHECKPOINT_SECONDS 30.0
 
+/* The best value of a metric, and how many evaluations came after it. */
+typedef struct WatchState { bool any; double best; int waited; } WatchState;
+
 /* The loop's own state. */
 typedef struct Loop1 {
     Train *t;
@@ -24,9 +27,8 @@ typedef struct Loop1 {
     Table batch, row;                   /* what the engine was last given */
     Table *now_param, *now_state;       /* as last fetched, to be saved */
     Table *eval_param;                  /* as the evaluation sets were given them */
-    Table *best; double best_value; bool has_best;
-    int waited;                         /* evaluations without improvement */
-    bool stopped, patience_over;
+    Table *best;                        /* --keep: parameters of the best evaluation */
+    WatchState stop_at, keep;
     double loss, saved;                 /* saved: clock of the last checkpoint */
 } Loop1;
 
@@ -239,29 +241,66 @@ static Code fetch_params(Loop1 *l, Table **param, Table **state)
     return rc;
 }
 
+/* One more value of the metric that is watched: whether it is the best so far. */
+static bool is_best(WatchState *s, const Watch *w, double v)
+{
+    if (s->any && !(w->low ? v < s->best : v > s->best)) {
+        s->waited++;
+        return false;
+    }
+    *s = (WatchState){ .any = true, .best = v };
+    return true;
+}
+
+static bool is_over(const Loop1 *l)
+{
+    return l->t->stop_at.metric && l->stop_at.waited >= l->t->stop_at.patience;
+}
+
 /* Remember the best parameters, and count how long nothing got better. */
 static Code watch(Loop1 *l, const Metric *m, int n)
 {
-    const Watch *const both[2] = { &l->t->stop_at, &l->t->keep };
-    const Watch *w = both[0]->metric ? both[0] : both[1];
+    Code rc = OK;
 
-    for (int k = 0; w->metric && k < n; k++) {
-        if (!ascii_ieq(m[k].name, w->metric))
-            continue;
-        const double v = m[k].value;
-        if (l->has_best && !(w->low ? v < l->best_value : v > l->best_value)) {
-            l->waited++;
-            l->patience_over = l->t->stop_at.metric && l->waited >= l->t->stop_at.patience;
-            return OK;
-        }
-        l->has_best = true;
-        l->best_value = v;
-        l->waited = 0;
-        if (!l->t->keep.metric)
-            return OK;
-        return fetch_params(l, &l->best, NULL);
+    for (int k = 0; k < n && rc == OK; k++) {
+        if (l->t->stop_at.metric && ascii_ieq(m[k].name, l->t->stop_at.metric))
+            is_best(&l->stop_at, &l->t->stop_at, m[k].value);
+        if (l->t->keep.metric && ascii_ieq(m[k].name, l->t->keep.metric) && is_best(&l->keep, &l->t->keep, m[k].value))
+            rc = fetch_params(l, &l->best, NULL);
     }
-    return OK;
+    return rc;
+}
+
+/* A resumed run has seen what its history says. */
+static Code rewatch(Loop1 *l, const Watch *w, WatchState *s)
+{
+    const Train *t = l->t;
+    Table seen = { 0 };
+    Code rc;
+
+    if (!w->metric || !t->start)
+        return OK;
+    rc = history_values(t->ckpt.db, t->ckpt.row.run, t->n_evals ? t->eval[0].name : "train", w->metric, &seen, l->e);
+    for (size_t r = 0; rc == OK && r < seen.n_rows; r++)
+        is_best(s, w, table_real(&seen, 0, r));
+    table_free(&seen);
+    return rc;
+}
+
+static Code rewatch_all(Loop1 *l)
+{
+    const int n = l->t->plan.n_over;
+    Code rc = rewatch(l, &l->t->stop_at, &l->stop_at);
+
+    if (rc == OK)
+        rc = rewatch(l, &l->t->keep, &l->keep);
+    if (rc != OK || !l->t->best)
+        return rc;
+    l->best = mem_alloc((size_t)n * sizeof *l->best);
+    for (int k = 0; k < n && rc == OK; k++)
+        if (!table_copy(&l->best[k], &l->t->best[k]))
+            rc = err_set(l->e, E_ENV, ERR_mem_exhausted, "out of memory for the best parameters");
+    return rc;
 }
 
 static Code say_metrics(Loop1 *l, const char *split, const Metric *m, int n)
@@ -397,6 +436,7 @@ static Code save(Loop1 *l, const char *status)
     t->ckpt.row.step = l->step;
     t->ckpt.row.epoch = l->step / l->per_epoch;
     t->ckpt.row.status = status;
+    t->ckpt.best = l->best;
     l->saved = clock_seconds();
     return checkpoint_write(&t->ckpt, s, final ? l->best : param, state, l->e);
 }
@@ -431,7 +471,7 @@ static Code loop_steps(Loop1 *l)
 {
     Code rc = OK;
 
-    while (rc == OK && l->step < l->total && !l->patience_over) {
+    while (rc == OK && l->step < l->total && !is_over(l)) {
         if (*l->t->stop)
             return E_STOPPED;
         rc = loop_step(l);
@@ -461,6 +501,8 @@ Code train_loop(Train *t, Err *e)
     Loop1 l = { .t = t, .e = e, .loss = NAN };
     Code rc = loop_open(&l);
 
+    if (rc == OK)
+        rc = rewatch_all(&l);
     if (rc == OK && !t->ckpt.begun)
         rc = save(&l, "running");
     if (rc == OK)

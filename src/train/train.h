@@ -127,7 +127,10 @@ typedef struct Checkpoint {
     Arena arena;                        /* history since the last checkpoint */
     HistoryRow *history; int n_history;
     bool begun;                         /* tables of this run exist */
+    const Table *best;                  /* --keep: the best parameters so far, written as sqlgrad_best_T; or NULL */
 } Checkpoint;
+
+#define BEST_PREFIX "sqlgrad_best_"
 
 /* The newest run of the state database; run 0: none. */
 Code run_newest(Db *db, Arena *a, RunRow *out, Err *e);
@@ -177,6 +180,7 @@ typedef struct Train {
     const EngineOps *ops; EngineOpts eo;
     const Feed *feed; int n_feeds;          /* data tables; parameters and state stand below */
     const Table *param, *state;             /* plan.n_over each: where the run starts */
+    const Table *best;                      /* resume with --keep: the best parameters before; or NULL */
     const Table *keys;                      /* drawn set; no columns: full batch */
     int64_t batch;                          /* keys a step; 0: all */
     int64_t epochs, steps;                  /* one of them says how long; the other is 0 */
