@@ -10,6 +10,9 @@
 --
 --   sqlgrad train models/karate.sql --db karate.db --steps 100
 --   sqlgrad run models/karate.sql --db karate.db --show sides
+--
+-- Right for 33 of 34.  Member 9, close to the officer's friends, stayed with the instructor: he was three weeks from
+-- his black belt exam.
 
 -- @minimize loss over w1, w2 using adam(lr = 0.05)
 -- @set width = 8

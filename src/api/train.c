@@ -3,7 +3,7 @@
  * train.c - `train`: from options, directives and a stored run to a Train, and around train_loop.
  *
  * A run's options are stored with it, one `name=value` a line; --resume takes them from there, and an option
- * given again must have the stored value.  Those listed in `may_differ` change no number. */
+ * given again must have the stored value, but for those in `may_differ`.  Those not stored change no number. */
 #include "api/session.h"
 
 #include <math.h>
@@ -66,17 +66,23 @@ void step_options(Job *j, const Goal *g, StepOpts *out)
 
 /* ---- stored options ---- */
 
-static const OptId may_differ[] = {
-    OPT_db, OPT_state, OPT_epochs, OPT_steps, OPT_threads, OPT_memory, OPT_eval_every, OPT_ckpt_every, OPT_json,
-    OPT_quiet, OPT_progress, OPT_show_ids, OPT_resume, OPT_fresh, OPT_verify, OPT_chunk,
+static const OptId may_differ[] = { OPT_epochs, OPT_steps, OPT_eval_every, OPT_ckpt_every };
+static const OptId not_stored[] = {
+    OPT_db, OPT_state, OPT_threads, OPT_memory, OPT_chunk, OPT_json, OPT_quiet, OPT_progress, OPT_show_ids, OPT_resume,
+    OPT_fresh, OPT_verify,
 };
 
-static bool option_may_differ(int k)
+static bool option_in(int k, const OptId *list, size_t n)
 {
-    for (size_t i = 0; i < COUNT_OF(may_differ); i++)
-        if ((int)may_differ[i] == k)
+    for (size_t i = 0; i < n; i++)
+        if ((int)list[i] == k)
             return true;
     return false;
+}
+
+static bool option_stored(int k)
+{
+    return strchr(option_info[k].commands, 't') && !option_in(k, not_stored, COUNT_OF(not_stored));
 }
 
 static const char *options_text(Job *j, uint64_t keys_hash)
@@ -84,8 +90,7 @@ static const char *options_text(Job *j, uint64_t keys_hash)
     Buf b = { 0 };
 
     for (int k = 0; k < N_OPTIONS; k++)
-        if (strchr(option_info[k].commands, 't') && j->o->val[k] &&
-            (!option_may_differ(k) || k == OPT_epochs || k == OPT_steps)) {
+        if (option_stored(k) && j->o->val[k]) {
             buf_printf(&b, "%s=%s", option_info[k].name, j->o->val[k]);
             for (size_t i = 0; i < b.n; i++)
                 b.s[i] = b.s[i] == '\n' ? ' ' : b.s[i];
@@ -113,30 +118,31 @@ static const char *stored_value(Job *j, const char *options, const char *name)
     return NULL;
 }
 
-/* Options of the stored run that are not given now are set; those given must be the same. */
+/* Options of the stored run that are not given now are set; those given must be the same, or may differ. */
+static Code take_option(Job *j, const RunRow *run, int k, bool length_given)
+{
+    const char *was = stored_value(j, run->options, option_info[k].name), *now = j->o->val[k];
+
+    if (!now && was && !(length_given && (k == OPT_epochs || k == OPT_steps)))
+        return option_set(&j->own, option_info[k].name, was, &j->e) == OK ? OK
+             : err_set(&j->e, E_INPUT, ERR_train_resume, "the options stored with run %lld cannot be read", (long long)run->run);
+    if (!now || option_in(k, may_differ, COUNT_OF(may_differ)) || (was && !strcmp(was, now)))
+        return OK;
+    return err_set(&j->e, E_INPUT, ERR_train_resume, "run %lld was started %s%s%s; --resume goes on with that",
+                   (long long)run->run, was ? "with --" : "without --", option_info[k].name,
+                   was ? arena_printf(&j->arena, " %s", was) : "");
+}
+
 static Code take_options(Job *j, const RunRow *run)
 {
     const bool length_given = j->o->val[OPT_epochs] || j->o->val[OPT_steps];
+    Code rc = OK;
 
-    for (int k = 0; k < N_OPTIONS; k++) {
-        const char *was = stored_value(j, run->options, option_info[k].name), *now = j->o->val[k];
-        const bool length = k == OPT_epochs || k == OPT_steps;
-        if (!strchr(option_info[k].commands, 't') || (option_may_differ(k) && !length))
-            continue;
-        if (length ? !length_given && was : !now && was) {
-            mem_free(j->own.val[k]);
-            j->own.val[k] = NULL;
-            if (option_set(&j->own, option_info[k].name, was, &j->e) != OK)
-                return err_set(&j->e, E_INPUT, ERR_train_resume, "the options stored with run %lld cannot be read",
-                               (long long)run->run);
-        } else if (!length && now && (!was || strcmp(was, now))) {
-            return err_set(&j->e, E_INPUT, ERR_train_resume, "run %lld was started %s%s%s; --resume goes on with that",
-                           (long long)run->run, was ? "with --" : "without --", option_info[k].name,
-                           was ? arena_printf(&j->arena, " %s", was) : "");
-        }
-    }
+    for (int k = 0; k < N_OPTIONS && rc == OK; k++)
+        if (option_stored(k))
+            rc = take_option(j, run, k, length_given);
     j->seed = (uint64_t)opt_int(j->o, OPT_seed, 0);
-    return OK;
+    return rc;
 }
 
 /* ---- the run before this one ---- */

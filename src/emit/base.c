@@ -80,16 +80,20 @@ static bool has_word(const char *s, const char *word)
     return false;
 }
 
-/* SQLite stores every number of a column with REAL affinity as a double; of others it keeps integers. */
-static bool needs_cast(const Block *b, const Col *k)
+/* Whether the database's column may hold values of another type than the program says, or has another one:
+ * INTEGER data declared REAL are converted by the copy's type, and a column without a type has no useful index. */
+static bool needs_type(const Block *b, const Col *k)
 {
     const CatCol *c = catalog_col(b, k->name);
 
-    if (k->type != T_REAL || b->role == BASE_driver)
+    if (b->role == BASE_driver)
         return false;
-    if (!c || !c->decl || has_word(c->decl, "INT"))
+    if (k->type == T_TEXT || !c || !c->decl)
         return true;
-    return !(has_word(c->decl, "REAL") || has_word(c->decl, "FLOA") || has_word(c->decl, "DOUB"));
+    if (k->type != T_REAL)
+        return !has_word(c->decl, "INT");
+    return has_word(c->decl, "INT") ||
+           !(has_word(c->decl, "REAL") || has_word(c->decl, "FLOA") || has_word(c->decl, "DOUB"));
 }
 
 static bool is_row_number(const Block *b, int c)
@@ -122,7 +126,7 @@ static bool needs_copy(const Prog *p, const Block *b, bool batch, const Dialect 
     if (b->bag || b->schema || (batch && base_is_batched(b)) || !ascii_ieq(stored_name(b), b->name))
         return true;
     for (int c = 0; c < b->n_cols; c++)
-        if (needs_cast(b, &b->col[c]) || b->col[c].type == T_TEXT)
+        if (needs_type(b, &b->col[c]))
             return true;
     return has_index(p, b, d);
 }
@@ -145,21 +149,16 @@ static void put_row_number(Buf *out, const Block *b)
     buf_puts(out, ") - 1");
 }
 
-static void put_copied_cols(Buf *out, const Block *b, const Dialect *d)
+static void put_copied_cols(Buf *out, const Block *b)
 {
     for (int c = 0; c < b->n_cols; c++) {
-        const bool cast = needs_cast(b, &b->col[c]);
         buf_puts(out, c ? ", " : "");
         if (is_row_number(b, c)) {
             put_row_number(out, b);
         } else {
-            buf_puts(out, cast ? "CAST(\"_sg_t\"." : "\"_sg_t\".");
+            buf_puts(out, "\"_sg_t\".");
             buf_ident(out, b->col[c].name);
-            if (cast)
-                buf_printf(out, " AS %s)", d->real);
         }
-        buf_puts(out, " AS ");
-        buf_ident(out, b->col[c].name);
     }
 }
 
@@ -208,6 +207,14 @@ static void put_stored(Buf *out, const Block *b, bool batch)
         buf_puts(out, ") AS \"_sg_t\"");
 }
 
+static void put_insert(Buf *out, const Block *b, const Dialect *d)
+{
+    emit_create(out, b, d);
+    buf_puts(out, "INSERT INTO temp.");
+    buf_ident(out, b->name);
+    buf_putc(out, '\n');
+}
+
 static void put_drop(Buf *out, const Block *b)
 {
     buf_puts(out, "DROP TABLE IF EXISTS temp.");
@@ -215,28 +222,20 @@ static void put_drop(Buf *out, const Block *b)
     buf_puts(out, ";\n");
 }
 
-static void put_create(Buf *out, const Block *b)
-{
-    put_drop(out, b);
-    buf_puts(out, "CREATE TEMP TABLE ");
-    buf_ident(out, b->name);
-    buf_puts(out, " AS\n");
-}
-
 void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d)
 {
     const bool restricted = batch && base_is_batched(b);
 
     if (b->role == BASE_range) {
-        put_create(out, b);
+        put_insert(out, b, d);
         emit_shape(out, b, 0, d);
     } else if (!needs_copy(p, b, batch, d)) {
         put_drop(out, b);                           /* a copy that another script may have left */
         return;
     } else {
-        put_create(out, b);
+        put_insert(out, b, d);
         buf_puts(out, "SELECT ");
-        put_copied_cols(out, b, d);
+        put_copied_cols(out, b);
         put_stored(out, b, restricted);
         if (restricted)
             put_batch_join(out, b, first_batched(p));

@@ -6,13 +6,35 @@
 
 #include <string.h>
 
-void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d)
+void emit_typed_cols(Buf *out, const Block *b, const Dialect *d)
+{
+    for (int c = 0; c < b->n_cols; c++) {
+        const Type t = b->col[c].type;
+        buf_puts(out, c ? ", " : "");
+        buf_ident(out, b->col[c].name);
+        buf_printf(out, " %s", t == T_REAL ? d->real : t == T_TEXT ? d->text : d->integer);
+    }
+    if (!b->n_cols)                                 /* SQL has no relation without columns: see print.c */
+        buf_printf(out, "\"_sg_one\" %s", d->integer);
+}
+
+void emit_create(Buf *out, const Block *b, const Dialect *d)
 {
     buf_puts(out, "DROP TABLE IF EXISTS temp.");
     buf_ident(out, b->name);
     buf_puts(out, ";\nCREATE TEMP TABLE ");
     buf_ident(out, b->name);
-    buf_puts(out, " AS\n");
+    buf_puts(out, " (");
+    emit_typed_cols(out, b, d);
+    buf_puts(out, ");\n");
+}
+
+void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d)
+{
+    emit_create(out, b, d);
+    buf_puts(out, "INSERT INTO temp.");
+    buf_ident(out, b->name);
+    buf_putc(out, '\n');
     print_select(out, b, d, "");
     buf_puts(out, ";\n");
     emit_indexes(out, p, b, d);

@@ -13,9 +13,14 @@ extern const Dialect dialects[];
 extern const int n_dialects;
 const Dialect *dialect_find(const char *name);          /* NULL: there is none of that name */
 
-/* The statements that evaluate one block into a temporary table of its name, dropping an old one: DROP,
- * CREATE TEMP TABLE … AS, and indexes for the joins of its readers.  Each ends a line. */
+/* The statements that evaluate one block into a temporary table of its name, dropping an old one: DROP, CREATE
+ * TEMP TABLE, INSERT … SELECT, and indexes for the joins of its readers.  Each ends a line. */
 void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d);
+/* DROP and CREATE TEMP TABLE with b's columns and their types.  Types matter: SQLite takes no index of a column
+ * without one (CREATE TABLE … AS gives none to an expression) for a comparison with a column that has one. */
+void emit_create(Buf *out, const Block *b, const Dialect *d);
+/* "column" TYPE, … */
+void emit_typed_cols(Buf *out, const Block *b, const Dialect *d);
 /* Only the indexes, for a table that is there already. */
 void emit_indexes(Buf *out, const Prog *p, const Block *b, const Dialect *d);
 /* The quoted name of b's index k, for those who move a table aside and must drop its indexes. */

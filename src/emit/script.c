@@ -108,15 +108,10 @@ static void put_names(Script *s, const Block *b, const int *col, int n)
 /* CREATE TABLE IF NOT EXISTS and the head of an INSERT, for a table the step keeps its state in. */
 static void put_kept_table(Script *s, const Block *t)
 {
-    int n = 0;
-
     put_comment(s, "\n-- ", t->name, ", if it is missing\nCREATE TABLE IF NOT EXISTS main.");
     buf_ident(s->out, t->name);
-    for (int c = 0; c < t->n_cols; c++) {
-        buf_puts(s->out, n++ ? ", " : " (");
-        buf_ident(s->out, t->col[c].name);
-        buf_printf(s->out, " %s", t->col[c].type == T_REAL ? s->d->real : t->col[c].type == T_TEXT ? s->d->text : s->d->integer);
-    }
+    buf_puts(s->out, " (");
+    emit_typed_cols(s->out, t, s->d);
     if (t->n_id) {
         buf_puts(s->out, ", PRIMARY KEY (");
         put_names(s, t, t->id_col, t->n_id);

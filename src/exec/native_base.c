@@ -417,6 +417,12 @@ static size_t place(const Places *p, size_t row, size_t lane)
     return p->laned ? base_row(p->s, p->pick[lane], row) : p->pick ? p->pick[row] : row;
 }
 
+/* The driver's one row of step, epoch, …: integers that move are values, not keys to settle on. */
+static bool counts_steps(const Block *b)
+{
+    return b->role == BASE_driver && b->one_row;
+}
+
 static bool load_keys(Native *n, Rel *r, const Places *p, size_t R)
 {
     Arena a = { 0 };
@@ -427,7 +433,9 @@ static bool load_keys(Native *n, Rel *r, const Places *p, size_t R)
     for (int c = 0; ok && c < r->b->n_cols; c++) {
         const TableCol *k = r->base->tcol[c] < 0 ? NULL : &r->base->t->col[r->base->tcol[c]];
         now[c].nulls = k && k->null;
-        now[c].kind = r->b->col[c].type == T_REAL ? CK_val : p->laned && c == r->base->lane_col ? CK_lane : CK_row;
+        now[c].kind = r->b->col[c].type == T_REAL ? CK_val : p->laned && c == r->base->lane_col ? CK_lane
+                    : counts_steps(r->b) ? CK_dyn : CK_row;
+        now[c].nulls |= now[c].kind == CK_dyn;
         if (now[c].kind != CK_row)
             continue;
         ok = arr_need(n, &key[c], R * sizeof(int64_t));
@@ -458,6 +466,18 @@ static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, L
             }
 }
 
+static bool load_moving_key(Native *n, Rel *r, const Places *p, int c)
+{
+    LCol *to = &r->lay.col[c];
+
+    if (!arr_need(n, &to->key_mem, lay_size(&r->lay) * sizeof(int64_t)))
+        return false;
+    to->key = to->key_mem.p;
+    for (size_t k = 0; k < r->lay.R; k++)
+        to->key[k] = base_code(r->base, c, place(p, k, 0));
+    return true;
+}
+
 static bool load_columns(Native *n, Rel *r, const Places *p)
 {
     Lay *y = &r->lay;
@@ -465,6 +485,8 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
 
     for (int c = 0; c < y->n_cols; c++) {
         LCol *to = &y->col[c];
+        if (to->kind == CK_dyn && !load_moving_key(n, r, p, c))
+            return false;
         if (to->kind != CK_val)
             continue;
         if (!arr_need(n, &to->val_mem, N * n->esz) || (to->nulls && !arr_need(n, &to->null_mem, N)))

@@ -5,7 +5,6 @@
 #include "exec/native.h"
 
 #include <string.h>
-#include <stdlib.h>
 
 bool plan_open(Native *n, Rel *r)
 {
@@ -59,7 +58,6 @@ bool plan_stale(Native *n, Rel *r, bool *stale)
             *stale = y->lane_ver != was->lane;
         if (!*stale && (p->hard || r->src[s]->life == LIFE_static))
             *stale = r->src[s]->lay.val_ver != was->val;
-if (*stale && p->settled && getenv("DBG")) fprintf(stderr, "stale %s: read %d %s: y %p was %p rows %d %d lane %d %d val %d %d life %d\n", r->b->name, k, r->src[s]->b->name, (void*)y, (void*)was->lay, (int)y->rows_ver, (int)was->rows,(int)y->lane_ver,(int)was->lane,(int)r->src[s]->lay.val_ver,(int)was->val, (int)r->src[s]->life);
     }
     return !err;
 }

@@ -102,27 +102,6 @@ static Code sql_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
 
 /* ---- base tables ---- */
 
-static void put_sql_drop(Buf *out, const Block *b)
-{
-    buf_puts(out, "DROP TABLE IF EXISTS temp.");
-    buf_ident(out, b->name);
-    buf_puts(out, ";\n");
-}
-
-static void put_typed_table(SqlEngine *g, Buf *out, const Block *b)
-{
-    put_sql_drop(out, b);
-    buf_puts(out, "CREATE TEMP TABLE ");
-    buf_ident(out, b->name);
-    for (int c = 0; c < b->n_cols; c++) {
-        const Type t = b->col[c].type;
-        buf_puts(out, c ? ", " : " (");
-        buf_ident(out, b->col[c].name);
-        buf_printf(out, " %s", t == T_REAL ? g->d->real : t == T_TEXT ? g->d->text : g->d->integer);
-    }
-    buf_puts(out, b->n_cols ? ");\n" : " (\"_sg_one\" INTEGER);\n");
-}
-
 /* The columns of t that b names, in b's order and spelling, over t's memory; the row number is not among them. */
 static int sql_columns(const Block *b, const Table *t, Table *view, TableCol *col)
 {
@@ -181,7 +160,7 @@ static Code sql_bind(Engine *eng, const Block *b, const Table *t, Err *e)
     if (rc != OK)
         return rc;
     put_drop_all(&sql, b);
-    put_typed_table(g, &sql, b);
+    emit_create(&sql, b, g->d);
     rc = sql_run_free(g, b, &sql, e);
     if (rc == OK) rc = append_rows(g, b, t, e);
     if (rc == OK && b->bag) put_ranks(&sql, b);
@@ -241,8 +220,7 @@ static void put_columns_of(Buf *out, const Block *b)
  * their names, so they are dropped first. */
 static void put_rows_of_batch(SqlEngine *g, Buf *out, const Block *b)
 {
-    put_sql_drop(out, b);
-    put_typed_table(g, out, b);
+    emit_create(out, b, g->d);
     buf_puts(out, "INSERT INTO temp.");
     buf_ident(out, b->name);
     buf_puts(out, " SELECT ");
