@@ -238,7 +238,7 @@ class Writer:
         terms = []
         for r in self.rels[-2:]:
             weight = f"(COALESCE({r.ints[0]}, 4) + 1.5)" if r.ints else "1.0"
-            terms.append(f"COALESCE((SELECT SUM(SIN({r.reals[0]}) * {weight}) FROM {r.name}), 0.0)")
+            terms.append(f"COALESCE((SELECT SUM(SIN({r.reals[0]} + 0.1) * {weight}) FROM {r.name}), 0.7)")
         self.text.append(f"CREATE TABLE loss AS\nSELECT {' + '.join(terms)} + 0.0 AS val;\n")
         return "\n".join(self.text), shown + ["loss"]
 

@@ -143,6 +143,20 @@ static Block *result(Back *k, Block *t, const Grad *g)
     return b;
 }
 
+static bool active_col(const Block *b, const Expr *e)
+{
+    return e->op == OP_col && grad_is_active(b->src[e->src].rel, e->col);
+}
+
+static void check_join(Prog *p, const Block *b, const Expr *e)
+{
+    if ((e->op != OP_eq && e->op != OP_same) || ex_sources(e->arg[0]) == ex_sources(e->arg[1]))
+        return;
+    if (e->arg[0]->op == OP_col && e->arg[1]->op == OP_col && (active_col(b, e->arg[0]) || active_col(b, e->arg[1])))
+        diag_fail(p->c, ERR_grad_key, e->at,
+                  "%s joins on equal values, which depend on what is differentiated; join on keys", b->name);
+}
+
 /* Values that are differentiated decide no grouping and no equality join. */
 static void check_keys(Prog *p, const Block *b)
 {
@@ -151,14 +165,11 @@ static void check_keys(Prog *p, const Block *b)
             diag_fail(p->c, ERR_grad_key, b->col[c].at,
                       "%s groups by %s, which depends on what is differentiated; group by keys", b->name,
                       b->col[c].name);
-    for (int w = 0; w < b->n_where; w++) {
-        const Expr *e = b->where[w];
-        if ((e->op == OP_eq || e->op == OP_same) && e->arg[0]->op == OP_col && e->arg[1]->op == OP_col &&
-            e->arg[0]->src != e->arg[1]->src && b->src[e->arg[0]->src].rel->col[e->arg[0]->col].active &&
-            b->src[e->arg[1]->src].rel->col[e->arg[1]->col].active)
-            diag_fail(p->c, ERR_grad_key, e->at,
-                      "%s joins on equal values that depend on what is differentiated; join on keys", b->name);
-    }
+    for (int w = 0; w < b->n_where; w++)
+        check_join(p, b, b->where[w]);
+    for (int k = 0; k < b->n_src; k++)
+        for (int o = 0; o < b->src[k].n_on; o++)
+            check_join(p, b, b->src[k].on[o]);
 }
 
 static void check_loss(Prog *p, const Block *loss)
