@@ -269,8 +269,10 @@ def rows_of(text):
 
 
 def canonical(rows):
-    return sorted(rows, key=lambda r: [(v is not None, isinstance(v, str), f"{v:.6g}" if isinstance(v, float) else v) if not isinstance(v, int)
-                                       else (True, False, f"{v:.6g}") for v in r])
+    """Sorted, numbers by six digits, so that a last digit moves nothing; NULL first."""
+    def key(v):
+        return (0, "") if v is None else (2, v) if isinstance(v, str) else (1, f"{v + 0.0 if v else 0.0:.6g}")
+    return sorted(rows, key=lambda r: [key(v) for v in r])
 
 
 def same(a, b):

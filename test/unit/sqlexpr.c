@@ -26,7 +26,7 @@ static void world_begin(World *w)
     static const double value[] = { 0, 1, -1, 0.5, -2.5, 1000, -1000, 3, 1e-310, 2 };
     static const char *const name[] = { "a", "b", "c" };
 
-    *w = (World){ { { 0 }, 0 }, 0 };
+    *w = (World){ .p = NULL };
     w->p = ARENA_NEW(&w->c.arena, Prog);
     w->p->c = &w->c;
     w->base = blk_new(w->p, BLK_base, "t");
