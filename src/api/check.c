@@ -45,20 +45,10 @@ typedef struct Probe {
 static Code probe_loss(Probe *p, double *out)
 {
     CheckPlan *q = p->q;
-    Table t = { 0 };
-    int c = 0;
     Code rc = q->ops->bind(q->g, p->base, &p->x, &p->j->e);
 
     if (rc == OK) rc = q->ops->run(q->g, q->target, 1, true, &p->j->e);
-    if (rc == OK) rc = q->ops->fetch(q->g, q->target[0], false, &t, &p->j->e);
-    while (rc == OK && c < t.n_cols && t.col[c].type != T_REAL)
-        c++;
-    if (rc == OK && (t.n_rows != 1 || c == t.n_cols || table_null(&t, c, 0)))
-        rc = err_set(&p->j->e, E_INPUT, ERR_train_loss, "no row reached %s, the loss", q->target[0]->name);
-    else if (rc == OK)
-        *out = table_real(&t, c, 0);
-    table_free(&t);
-    return rc;
+    return rc == OK ? loss_fetch(q->ops, q->g, q->target[0], out, &p->j->e) : rc;
 }
 
 /* Where to step from x: one value (row, col), or all along a random direction (row SIZE_MAX). */
@@ -358,6 +348,9 @@ static Code check_all(Job *j, CheckPlan *q)
         base.base = q->goal.wrt[k];
         base.x = *rows;
         rc = probe_loss(&base, &q->loss);
+        if (rc == OK && !isfinite(q->loss))
+            rc = err_set(&j->e, E_INPUT, ERR_train_nonfinite, "%s is %s here; differences need a finite loss", q->goal.loss->name,
+                         isnan(q->loss) ? "not a number" : "infinite");
         if (rc == OK) rc = q->ops->run(q->g, q->target, q->n_targets, true, &j->e);
         if (rc == OK) rc = check_table(j, q, k, rows);
         if (rc != OK && j->e.id == ERR_api_check) {      /* go on, and report the first in the end */

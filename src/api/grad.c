@@ -37,26 +37,15 @@ static void prepare_grad(Job *j, void *arg)
     passes_run(j, p, g->target, g->n_targets);
 }
 
-/* A loss that no row reached is NULL, and has no gradient. */
-static Code loss_reached(Job *j, const Table *t)
-{
-    int c = 0;
-
-    while (c < t->n_cols && t->col[c].type != T_REAL)
-        c++;
-    if (t->n_rows == 1 && c < t->n_cols && !table_null(t, c, 0))
-        return OK;
-    return err_set(&j->e, E_INPUT, ERR_train_loss, "no row reached %s, the loss", t->name);
-}
-
 /* Fetch under the names and columns of the tables differentiated. */
 static Code take_result(Job *j, const EngineOps *ops, Engine *e, const GradPlan *g, int k)
 {
     Table t = { 0 };
+    double loss;
     Code rc = ops->fetch(e, g->target[k], false, &t, &j->e);
 
     if (rc == OK && k == 0)
-        rc = loss_reached(j, &t);
+        rc = loss_take(ops, e, &t, &loss, &j->e);
     if (rc != OK) {
         table_free(&t);
         return rc;

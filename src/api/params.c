@@ -28,22 +28,6 @@ static const Host *stored_host(const Job *j, const Block *b)
 
 /* ---- rows against a declaration ---- */
 
-static const char *with_commas(Arena *a, int64_t n)
-{
-    char s[32], out[48];
-    int at = 0;
-
-    snprintf(s, sizeof s, "%lld", (long long)n);
-    const int len = (int)strlen(s);
-    for (int k = 0; k < len; k++) {
-        out[at++] = s[k];
-        if (k + 1 < len && (len - k - 1) % 3 == 0)
-            out[at++] = ',';
-    }
-    out[at] = 0;
-    return arena_strdup(a, out);
-}
-
 static bool same_keys(const Table *x, const Table *y)
 {
     for (int c = 0; c < x->n_cols; c++) {

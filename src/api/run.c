@@ -65,11 +65,15 @@ static Code run_forward(Job *j, RunPlan *r)
 {
     Table keys = { 0 }, *out = mem_alloc((size_t)r->n_targets * sizeof *out);
     Forward f = { 0 };
+    double loss;
     Code rc = forward_plan(j, &r->bound, r->target, r->n_targets, &keys, &f);
 
     if (rc == OK) rc = forward_open(&f, &j->e);
     if (rc == OK) rc = forward_run(&f, out, &j->e);
     forward_close(&f);
+    for (int k = 0; k < r->n_targets && rc == OK; k++)
+        if (r->target[k]->is_loss)
+            rc = loss_take(f.ops, NULL, &out[k], &loss, &j->e);
     for (int k = 0; k < r->n_targets; k++) {
         if (rc == OK)
             job_result(j, &out[k]);

@@ -445,6 +445,11 @@ static void train_line(void *arg, ReportKind kind, const char *text)
     job_out(arg, kind, text);
 }
 
+static void train_note(void *arg, const char *id, const char *text)
+{
+    job_note(arg, id, "%s", text);
+}
+
 static void first_run_row(Job *j, TrainPlan *q, const char *model)
 {
     Checkpoint *k = &q->t.ckpt;
@@ -483,7 +488,7 @@ static Code compile_and_run(Job *j, TrainPlan *q, const char *model)
     if (rc != OK)
         return rc;
     first_run_row(j, q, model);
-    t->report = (Report){ train_line, j, opt_flag(j->o, OPT_json), opt_flag(j->o, OPT_quiet), opt_flag(j->o, OPT_progress) };
+    t->report = (Report){ train_line, train_note, j, opt_flag(j->o, OPT_json), opt_flag(j->o, OPT_quiet), opt_flag(j->o, OPT_progress) };
     t->compile_seconds = j->compile_seconds + clock_seconds() - began;
     t->load_seconds = j->load_seconds;
     rc = train_loop(t, &j->e);

@@ -124,8 +124,10 @@ static int find_line(const SrcFile *f, size_t off, size_t *bol, size_t *eol)
             *bol = i + 1;
         }
     *eol = *bol;
-    while (*eol < f->len && f->text[*eol] != '\n' && f->text[*eol] != '\r')
+    while (*eol < f->len && f->text[*eol] != '\n')
         ++*eol;
+    if (*eol > *bol && f->text[*eol - 1] == '\r')
+        --*eol;
     return line;
 }
 
@@ -154,7 +156,7 @@ static void print_marked(Buf *out, const SrcFile *f, Span at, int line, size_t b
     }
     buf_printf(out, "%4d | ", line);
     for (size_t i = from; i < to; i++)
-        buf_putc(out, f->text[i] == '\t' ? ' ' : f->text[i]);
+        buf_putc(out, (unsigned char)f->text[i] < ' ' ? ' ' : f->text[i]);    /* tabs, stray control bytes */
     buf_puts(out, "\n     | ");
     for (size_t i = from; i < off; i++)
         width += starts_char(f->text[i]);

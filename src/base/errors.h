@@ -131,13 +131,14 @@
     E(train_shape, "train.shape", "the CHECKs of a declared table give no bounds, or too many rows") \
     E(train_batch, "train.batch", "batches cannot be drawn: no @data table, or batch keys that differ") \
     E(train_nonfinite, "train.nonfinite", "an infinity or NaN appeared")                           \
-    E(train_loss, "train.loss", "the loss is NULL: no row reached it")                             \
+    E(train_loss, "train.loss", "the loss is NULL: no row reached it, or in SQL it is not a number")                             \
     E(train_locked, "train.locked", "another process trains with this state database")             \
     E(train_resume, "train.resume", "a run cannot be resumed with other options or another model") \
     E(train_state, "train.state", "the stored optimizer state does not fit the run")               \
     E(train_unfinished, "train.unfinished", "note: the state database holds an unfinished run")    \
     E(train_kept, "train.kept", "note: parameters found in the state database are kept")            \
     E(train_stopped, "train.stopped", "a run was interrupted, its state saved")                    \
+    E(train_unreached, "train.unreached", "note: parameter rows from which no path leads to the loss") \
     E(train_drawn, "train.drawn", "note: parameters are not in the database, so they are new")
 
 #define ERRORS_API(E)                                                                              \

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static sqlgrad *session;                /* for the signal handler */
@@ -28,13 +29,21 @@ static void clear_progress(Screen *s)
     s->progress = 0;
 }
 
+/* A line that wraps cannot be rewritten. */
+static int screen_width(void)
+{
+    struct winsize w;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col : 80;
+}
+
 static void on_event(void *arg, int kind, const char *text)
 {
     Screen *s = arg;
 
     if (kind == SQLGRAD_PROGRESS) {
-        const int n = (int)strlen(text);
-        fprintf(stderr, "\r%s%*s", text, s->progress > n ? s->progress - n : 0, "");
+        const int len = (int)strlen(text), most = screen_width() - 1, n = len < most ? len : most;
+        fprintf(stderr, "\r%.*s%*s", n, text, s->progress > n ? s->progress - n : 0, "");
         s->progress = n;
         fflush(stderr);
         return;

@@ -853,11 +853,11 @@ JoinResult join_tuples(Native *n, Rel *r, Leg *leg, bool hard)
 {
     Joiner j = { .n = n, .r = r, .leg = leg, .hard = hard };
 
-    j.sel = ARENA_ARRAY(&j.a, Arr, leg->n_in + 1);
-    j.n_sel = ARENA_ARRAY(&j.a, size_t, leg->n_in + 1);
     arena_free(&leg->arena);
     if (r->b->kind == BLK_union)
         return all_rows(n, leg);
+    j.sel = ARENA_ARRAY(&j.a, Arr, leg->n_in + 1);
+    j.n_sel = ARENA_ARRAY(&j.a, size_t, leg->n_in + 1);
     for (int s = 0; s < leg->n_in; s++) {
         arr_drop(n, &leg->in[s].idx_mem);
         leg->in[s].idx = NULL;

@@ -128,7 +128,8 @@ static int load(Tape *t, const Expr *e)
     const Input *in = &t->in[e->src];
     const LCol *k = &in->lay->col[e->col];
     const bool real = k->type == T_REAL;
-    int r = add_reg(t, real ? RT_real : RT_int, load_shape(t, in, k->kind), k->nulls || in->left);
+    const bool nulls = k->nulls || in->left || (k->kind == CK_lane && in->rel->b->col[e->col].nullable);
+    int r = add_reg(t, real ? RT_real : RT_int, load_shape(t, in, k->kind), nulls);
 
     add_ins(t, (Ins){ .kind = IN_load, .dst = r, .a = -1, .b = -1, .c = -1, .src = e->src, .col = e->col });
     if (t->match[e->src] >= 0)

@@ -657,6 +657,15 @@ static void put_from(Printer *p, const char *indent)
 
 /* ---- the four kinds of SELECT ---- */
 
+/* A group by constants that has no aggregate: SQLite takes HAVING only beside one, so it is said by DISTINCT. */
+static bool only_constants(const Block *b)
+{
+    for (int c = 0; c < b->n_cols; c++)
+        if (b->col[c].agg != AGG_none || last_read(b->col[c].e) >= 0)
+            return false;
+    return b->kind == BLK_reduce && b->n_keys;
+}
+
 /* Constants say nothing in a GROUP BY (and an integer there is a position). */
 static void put_group_by(Printer *p, const char *indent)
 {
@@ -672,7 +681,7 @@ static void put_group_by(Printer *p, const char *indent)
             buf_puts(p->out, ", ");
         put_expr(p, b->col[k].e, PREC_or);
     }
-    if (b->n_keys && !n)                            /* groups of no rows do not exist */
+    if (b->n_keys && !n && !only_constants(b))      /* groups of no rows do not exist */
         buf_printf(p->out, "\n%sHAVING COUNT(*) > 0", indent);
 }
 
@@ -794,7 +803,7 @@ void print_select(Buf *out, const Block *b, const Dialect *d, const char *indent
     case BLK_base:
         BUG("print_select: %s is a base block", b->name);
     case BLK_row: case BLK_reduce:
-        buf_printf(out, "%sSELECT ", indent);
+        buf_printf(out, "%sSELECT %s", indent, only_constants(b) ? "DISTINCT " : "");
         put_columns(&p, indent);
         put_from(&p, indent);
         if (b->kind == BLK_reduce)

@@ -46,8 +46,10 @@ static Block *union_of(Back *k, const Block *r, int *id, int *d)
         const Contribution *from = &k->contrib[r->id][n_done];
         Part part = { blk_add_source(k->p, u, from->rel, JOIN_inner, NULL), ARENA_ARRAY(k->a, Expr *, u->n_cols) };
         part.e[tag] = ex_int(k->a, n_done);
-        for (int i = 0; i < r->n_id; i++)
+        for (int i = 0; i < r->n_id; i++) {
             part.e[id[i]] = ex_col(k->a, u, part.src, from->id[i]);
+            u->col[id[i]].nullable |= part.e[id[i]]->nullable;
+        }
         for (col = 0; col < r->n_cols; col++)
             if (d[col] >= 0)
                 part.e[d[col]] = ex_col(k->a, u, part.src, from->d[col]);

@@ -67,15 +67,17 @@ static void progress_line(Progress *g, int64_t step, double loss, ReportKind kin
     const double spent = clock_seconds() - g->began, done = (double)(step + 1 - g->first);
     Buf b = { 0 };
 
-    if (g->per_epoch > 0 && g->per_epoch < g->total)
+    if (g->per_epoch > 1 && g->per_epoch < g->total)
         buf_printf(&b, "epoch %lld  ", (long long)(step / g->per_epoch));
     buf_printf(&b, "step %lld/%lld  loss %.6g", (long long)step + 1, (long long)g->total, loss);
     for (int k = 0; k < g->n_metrics; k++)
         buf_printf(&b, "  %s %.4g", g->metric[k].name, g->metric[k].value);
     if (spent > 0) {
         buf_puts(&b, "  ");
-        add_rate(&b, (double)g->rows * done / spent);
-        buf_puts(&b, " rows/s  ");
+        if (g->rows) {
+            add_rate(&b, (double)g->rows * done / spent);
+            buf_puts(&b, " rows/s  ");
+        }
         add_time(&b, spent / done * (double)(g->total - step - 1));
         buf_puts(&b, " left");
     }
@@ -141,7 +143,7 @@ void progress_metrics(Progress *g, const char *split, int64_t step, const Metric
     }
     if (g->to.quiet || !n)
         return;
-    if (g->per_epoch < g->total)
+    if (g->per_epoch > 1 && g->per_epoch < g->total)
         buf_printf(&b, "epoch %lld  ", (long long)((step - 1) / g->per_epoch));
     buf_printf(&b, "step %lld/%lld  %s:", (long long)step, (long long)g->total, split);
     for (int k = 0; k < n; k++)

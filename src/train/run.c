@@ -29,6 +29,7 @@ typedef struct Loop1 {
     Table *eval_param;                  /* as the evaluation sets were given them */
     Table *best;                        /* --keep: parameters of the best evaluation */
     WatchState stop_at, keep;
+    Reach *reach; bool reach_over;
     double loss, saved;                 /* saved: clock of the last checkpoint */
 } Loop1;
 
@@ -131,6 +132,7 @@ static void loop_close(Loop1 *l)
     free_tables(l->eval_param, l->t->plan.n_over * l->t->n_evals);
     free_tables(l->best, l->t->plan.n_over);
     mem_free(l->perm);
+    reach_free(l->reach, l->t->plan.n_over);
     table_free(&l->batch);
     table_free(&l->row);
     arena_free(&l->progress.arena);
@@ -182,22 +184,40 @@ static int take_metrics(const Block *b, const Table *t, Arena *a, Metric *m)
     return n;
 }
 
-static Code read_loss(Loop1 *l)
+Code loss_take(const EngineOps *ops, Engine *g, const Table *t, double *out, Err *e)
 {
-    Table t = { 0 };
-    const Block *b = l->t->plan.loss;
-    Code rc = l->t->ops->fetch(l->g, b, false, &t, l->e);
     int c = 0;
 
-    while (c < t.n_cols && t.col[c].type != T_REAL)
+    while (c < t->n_cols && t->col[c].type != T_REAL)
         c++;
-    if (rc == OK && (t.n_rows != 1 || c == t.n_cols || table_null(&t, c, 0)))
-        rc = err_set(l->e, E_INPUT, ERR_train_loss, "no row reached %s, the loss, at step %lld", b->name,
-                     (long long)l->step);
-    else if (rc == OK)
-        l->loss = table_real(&t, c, 0);
+    if (t->n_rows == 1 && c < t->n_cols && !table_null(t, c, 0)) {
+        *out = table_real(t, c, 0);
+        return OK;
+    }
+    const Block *bad = g ? ops->nonfinite(g) : NULL;
+    if (bad)
+        return err_set(e, E_INPUT, ERR_train_nonfinite, "an infinity or NaN appeared, first in %s", bad->name);
+    return err_set(e, E_INPUT, ERR_train_loss, "%s, the loss, is NULL: no row reached it%s", t->name,
+                   ops == &engine_sql ? ", or it is not a number" : "");
+}
+
+Code loss_fetch(const EngineOps *ops, Engine *g, const Block *loss, double *out, Err *e)
+{
+    Table t = { 0 };
+    Code rc = ops->fetch(g, loss, false, &t, e);
+
+    if (rc == OK)
+        rc = loss_take(ops, g, &t, out, e);
     table_free(&t);
     return rc;
+}
+
+static Code read_loss(Loop1 *l)
+{
+    Err why = { 0 };
+    const Code rc = loss_fetch(l->t->ops, l->g, l->t->plan.loss, &l->loss, &why);
+
+    return rc == OK ? rc : err_set(l->e, rc, why.id, "step %lld: %s", (long long)l->step, why.msg);
 }
 
 static Code blame_nonfinite(Loop1 *l)
@@ -385,6 +405,22 @@ static Code eval_sets(Loop1 *l)
 
 /* ---- one step ---- */
 
+static Code look_for_unreached(Loop1 *l)
+{
+    const int64_t look = l->step;
+    Code rc = OK;
+
+    if (l->reach_over || l->t->start)          /* a resumed run said it when it began */
+        return OK;
+    if (!l->reach)
+        l->reach = mem_alloc((size_t)l->t->plan.n_over * sizeof *l->reach);
+    rc = reach_look(l->t, l->reach, l->g, look, look + 1 >= l->per_epoch, l->e);
+    l->reach_over = true;
+    for (int k = 0; k < l->t->plan.n_over; k++)
+        l->reach_over &= l->reach[k].over;
+    return rc;
+}
+
 static bool eval_due(const Loop1 *l)
 {
     return (l->step + 1) % l->eval_every == 0 || l->step + 1 == l->total;
@@ -399,6 +435,7 @@ static Code one_step(Loop1 *l)
     if (rc == OK) rc = l->t->ops->run(l->g, l->target, metrics ? l->n_all_targets : l->n_loss_targets, true, l->e);
     if (rc == OK) rc = read_loss(l);
     if (rc == OK && !isfinite(l->loss)) rc = blame_nonfinite(l);
+    if (rc == OK) rc = look_for_unreached(l);
     if (rc == OK && metrics) rc = train_metrics(l);         /* before the update, as the loss is */
     return rc == OK ? l->t->ops->assign(l->g, l->e) : rc;
 }

@@ -147,8 +147,14 @@ int64_t state_holder(const char *path);         /* process that holds it; 0: not
 /* ---- progress.c: what a run says while it runs ---- */
 
 typedef enum ReportKind { REPORT_OUT = 1, REPORT_NOTE, REPORT_ERROR, REPORT_PROGRESS } ReportKind;
-/* line: `text` without a newline at the end.  tty: progress lines are wanted. */
-typedef struct Report { void (*line)(void *arg, ReportKind kind, const char *text); void *arg; bool json, quiet, tty; } Report;
+/* line: `text` without a newline at the end.  note: one with an id, which --quiet leaves out.  tty: progress
+ * lines are wanted. */
+typedef struct Report {
+    void (*line)(void *arg, ReportKind kind, const char *text);
+    void (*note)(void *arg, const char *id, const char *text);
+    void *arg;
+    bool json, quiet, tty;
+} Report;
 
 typedef struct Metric { const char *name; double value; } Metric;      /* table, or table.column if it has several */
 
@@ -195,6 +201,20 @@ typedef struct Train {
     int64_t rows;                           /* of the @data tables together */
     double compile_seconds, load_seconds;
 } Train;
+
+/* ---- reach.c: parameter rows that nothing leads from ---- */
+
+typedef struct Reach { uint8_t *missing; bool over; } Reach;        /* of one parameter */
+
+/* After the run of a step, the `look`-th from 0: note what stayed unreached in every look.  last: there are no more
+ * batches.  r[plan.n_over] starts zeroed. */
+Code reach_look(Train *t, Reach *r, Engine *g, int64_t look, bool last, Err *e);
+void reach_free(Reach *r, int n);
+const char *with_commas(Arena *a, int64_t n);           /* 1,234,567 */
+
+/* The loss of the last run.  NULL is an error: no row reached it, or in SQL its value is not a number. */
+Code loss_fetch(const EngineOps *ops, Engine *g, const Block *loss, double *out, Err *e);
+Code loss_take(const EngineOps *ops, Engine *g, const Table *t, double *out, Err *e);     /* from its fetched rows */
 
 /* Steps an epoch, and in all. */
 int64_t train_per_epoch(const Train *t);

@@ -283,6 +283,25 @@ static void diag_long_line(void)
     compile_free(&c);
 }
 
+/* A carriage return inside a line, or any control byte, is a blank and ends nothing. */
+static void diag_control_bytes(void)
+{
+    char text[301];
+
+    shows("a\rb\033c x", 6, 1, "m.sql:1:7: error: no column\n   1 | a b c x\n     |       ^\n");
+    memset(text, 'x', 300);
+    text[10] = '\r';
+    text[300] = 0;
+    Compile c = { 0 };
+    Buf b = { 0 };
+    compile_add_file(&c, "m.sql", arena_strdup(&c.arena, text), 300);
+    diag_error(&c, "front.test", (Span){ 290, 5, 0 }, "far");
+    diag_print(&b, &c, &c.diag[0]);
+    CHECK(!strncmp(b.s, "m.sql:1:291: error: far\n", 24));
+    buf_free(&b);
+    compile_free(&c);
+}
+
 static void diag_fail_leaves(void)
 {
     Compile c = { 0 };
@@ -316,4 +335,5 @@ TEST_MAIN(
     { "parse_int", ints }, { "parse_real", reals }, { "nearest_name", suggestions },
     { "diag_print", diag_plain }, { "diag_print at the edges", diag_at_the_edges },
     { "diag_print UTF-8 and tabs", diag_utf8_and_tabs }, { "diag_print long line", diag_long_line },
+    { "diag_print control bytes", diag_control_bytes },
     { "diag_fail", diag_fail_leaves }, { "err_set", err_first_wins })
