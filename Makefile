@@ -157,10 +157,10 @@ demo:
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
-	install -m 755 sqlgrad $(DESTDIR)$(BINDIR)/
+	install -m 755 $(OUT)/sqlgrad $(DESTDIR)$(BINDIR)/
 	install -m 644 include/sqlgrad.h $(DESTDIR)$(INCLUDEDIR)/
-	install -m 644 libsqlgrad.a $(DESTDIR)$(LIBDIR)/
-	install -m 755 libsqlgrad.so $(DESTDIR)$(LIBDIR)/libsqlgrad.so.$(VERSION)
+	install -m 644 $(OUT)/libsqlgrad.a $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(OUT)/libsqlgrad.so $(DESTDIR)$(LIBDIR)/libsqlgrad.so.$(VERSION)
 	ln -sf libsqlgrad.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libsqlgrad.so.$(SOVERSION)
 	ln -sf libsqlgrad.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libsqlgrad.so
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: sqlgrad' \

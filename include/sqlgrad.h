@@ -86,7 +86,8 @@ SQLGRAD_API const char *sqlgrad_help(const char *command);
 
 /** Give a list that the library is made from, one entry a line.
  *
- *  what     "ops", "aggs", "joins" (each with the letter of its gradient: y has a rule, 0 zero, - none), "errors".
+ *  what     "ops", "aggs", "joins" (each with the letter of its gradient: y has a rule, 0 zero, - none), "errors" (each id with
+ *           what it means).
  *  owner    the session's, until its next call; NULL if there is no such list.
  */
 SQLGRAD_API const char *sqlgrad_list(sqlgrad *s, const char *what);

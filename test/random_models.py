@@ -110,7 +110,20 @@ class Writer:
         return r.choice([f"({e} + {r.randint(1, 2)})", f"({e} / 2)", f"({e} % 2)", f"({e} * 2 - {f})", f"({e} + {f})",
                          f"COALESCE({e}, {r.randint(0, 5)})", f"NULLIF({e}, 1)", f"(-{e})", f"({e} * {f})", f"(3 - {e})",
                          f"CASE WHEN {e} > 1 THEN {f} ELSE {r.randint(0, 2)} END", f"ABS({e} - 2)", f"(({e} + 7) % 3)",
-                         f"MAX({e}, {f})", f"MIN({e}, 1)"])
+                         f"MAX({e}, {f})", f"MIN({e}, 1)", f"({e} / {f})", f"({e} % {f})", f"({e} - {f})",
+                         f"CASE {e} WHEN 0 THEN {f} WHEN 1 THEN 3 END", f"COALESCE(NULLIF({e}, {f}), 0)"]
+                        + ([self.int_scalar()] if r.random() < 0.2 else []))
+
+    def int_scalar(self):
+        r, q = self.rng, self.fresh("q")
+        rel = r.choice([t for t in self.rels if t.ints])
+        return f"(SELECT {r.choice(['MAX', 'MIN', 'SUM', 'COUNT'])}({q}.{r.choice(rel.ints)}) FROM {rel.name} AS {q})"
+
+    def text_expr(self, s):
+        r = self.rng
+        t = r.choice(s[1])
+        return r.choice([t, t, t, f"COALESCE({t}, 'B')", f"NULLIF({t}, 'a')", f"CASE WHEN {self.condition(s)} THEN {t} ELSE 'zz' END",
+                         f"CASE WHEN {self.condition(s)} THEN 'a' END"])
 
     def real_expr(self, s, depth=2):
         r = self.rng
@@ -123,7 +136,7 @@ class Writer:
         k = self.int_expr(s, 0)
         return r.choice([
             f"({a} * {b})", f"({a} * {b})", f"({a} + {b})", f"({a} - {b})", f"SIN({a})", f"TANH({a})", f"EXP(-({a} * {a}))",
-            f"-{a}", f"({a} / (1.5 + {b} * {b}))", f"LN(1.2 + {a} * {a})", f"SQRT(0.3 + {a} * {a})", f"({k} * {a})",
+            f"(- {a})", f"({a} / (1.5 + {b} * {b}))", f"LN(1.2 + {a} * {a})", f"SQRT(0.3 + {a} * {a})", f"({k} * {a})",
             f"ATAN({a})", f"COALESCE({a}, {b})", f"COALESCE({a}, {self.literal()})", f"MAX({a}, {self.literal()})",
             f"CASE WHEN {self.condition(s)} THEN {a} ELSE {b} END", f"CASE WHEN {self.condition(s)} THEN {a} END",
             f"MIN({a}, {b})", f"COS({a})", f"ABS({a} - 0.777)", f"POW({a}, 2)", f"({a} / 2)", f"POW(1.5, TANH({a}))",
@@ -240,7 +253,7 @@ class Writer:
         texts = [self.fresh("s") for _ in range(n_text if scope[1] else 0)]
         reals = [self.fresh("x") for _ in range(n_real)]
         cols = [f"{scope[0][0]} AS {c}" for c in lead]
-        cols += [f"{self.int_expr(scope)} AS {c}" for c in ints] + [f"{self.rng.choice(scope[1])} AS {c}" for c in texts]
+        cols += [f"{self.int_expr(scope)} AS {c}" for c in ints] + [f"{self.text_expr(scope)} AS {c}" for c in texts]
         cols += [f"{(make or self.real_expr)(scope)} AS {c}" for c in reals]
         return cols, lead + ints, texts, reals
 
@@ -292,8 +305,9 @@ class Writer:
         text, where, s = self.source()
         lead = [self.lead] if self.lead and r.random() < 0.9 else []
         keys = s[0][:len(lead)] + [self.int_expr(s) for _ in range(r.choice([0, 1, 1, 2]))]
-        keys += [r.choice(s[1])] if s[1] and r.random() < 0.3 else []
-        names = lead + [self.fresh("s" if k in s[1] else "k") for k in keys[len(lead):]]
+        n_ints = len(keys)
+        keys += [self.text_expr(s)] if s[1] and r.random() < 0.3 else []
+        names = lead + [self.fresh("k" if k < n_ints else "s") for k in range(len(lead), len(keys))]
         x = [self.fresh("x") for _ in range(r.randint(1, 2))]
         cols = [f"{k} AS {n}" for k, n in zip(keys, names)]
         for n in x:
@@ -305,12 +319,19 @@ class Writer:
         if keys and not real_keys:
             return self.reduce()
         if keys and r.random() < 0.2:       # the alias, which SQLite takes too where no column has its name
-            real_keys = [n if k not in s[0] + s[1] else k for k, n in zip(keys, names) if not k.isdigit()]
+            real_keys = [k if k in s[0] + s[1] else n for k, n in zip(keys, names) if not k.isdigit()]
         tail = f"\nGROUP BY {', '.join(real_keys)}" if keys else ""
         if keys and r.random() < 0.2:
             tail += "\nHAVING COUNT(*) > 1" if r.random() < 0.5 else f"\nHAVING {self.aggregate(s)} > {r.uniform(-1, 1):.4f}"
-        ints = [n for k, n in zip(keys, names) if k not in s[1]]
-        return self.select(text, where, cols, tail), ints, [n for n in names if n not in ints], x
+        ints, texts = names[:n_ints], names[n_ints:]
+        if r.random() < 0.4:
+            ints = ints + [self.fresh("k")]
+            cols.append(r.choice([f"COUNT(*) AS {ints[-1]}", f"{r.choice(['MAX', 'MIN', 'SUM'])}({self.int_expr(s)}) AS {ints[-1]}",
+                                  f"COUNT(DISTINCT {self.int_expr(s, 0)}) AS {ints[-1]}", f"COUNT({self.int_expr(s)}) AS {ints[-1]}"]))
+        if s[1] and r.random() < 0.1:
+            texts = texts + [self.fresh("s")]
+            cols.append(f"{r.choice(['MAX', 'MIN'])}({self.text_expr(s)}) AS {texts[-1]}")
+        return self.select(text, where, cols, tail), ints, texts, x
 
     def aggregate(self, s):
         return f"{self.rng.choice(['SUM', 'SUM', 'MAX', 'MIN', 'AVG'])}({self.real_expr(s, 2)})"
@@ -389,7 +410,7 @@ class Writer:
         terms = []
         for t in [t for t in self.rels[self.tables:] if t.reals][-3:]:
             weight = f"(COALESCE({t.ints[-1]}, 4) + 1.5)" if t.ints else "1.0"
-            terms.append(f"COALESCE((SELECT SUM(SIN({' + '.join(t.reals)} + 0.1) * {weight}) FROM {t.name}), 0.7)")
+            terms.append(f"COALESCE((SELECT SUM(LN(1.5 + ({' + '.join(t.reals)} - 0.3) * ({' + '.join(t.reals)} - 0.3)) * {weight}) FROM {t.name}), 0.7)")
         self.text.append(f"-- @loss\nCREATE TABLE loss AS\nSELECT {' + '.join(terms or ['1.0'])} + 0.0 AS val;\n")
         return "\n".join(self.text), shown + ["loss"]
 

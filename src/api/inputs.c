@@ -148,8 +148,9 @@ void inputs_close(Job *j)
 
 Code inputs_open(Job *j, const char *model)
 {
-    Code rc = read_model(j, model);
+    Code rc = passes_check(j);
 
+    if (rc == OK) rc = read_model(j, model);
     if (rc == OK) rc = job_guard(j, scan_model, (void *)model);
     return rc == OK ? open_databases(j) : rc;
 }

@@ -133,9 +133,44 @@ bool opt_flag(const Options *o, OptId k)
 
 /* ---- the manual ---- */
 
+/* What the list of options does not say; in the order of COMMANDS. */
+static const char *const manual[] = {
+    "Prints the @loss and @metric tables, or the last table of the model; --show prints others, and then only what they\n"
+    "need must be in the database: `--show prediction` needs no labels.  --out writes every derived table instead.\n"
+    "Parameters come from the state database; those it lacks are drawn from the seed, for this run only.\n\n"
+    "  sqlgrad run model.sql --db data.db --show prediction --state trained.db\n",
+    "The loss, and for each table T of --wrt a table grad_T: T's columns, the gradient in each value column, a row for\n"
+    "each row of T.  T may be a parameter or a table of the data.\n\n"
+    "  sqlgrad grad model.sql --db data.db --loss loss --wrt weight,bias --out grads.db\n",
+    "Needs --epochs or --steps.  Parameters that the state database holds are where it starts; --fresh draws new ones.\n"
+    "Ctrl-C saves the state and ends with status 130; --resume goes on from there, or from the last checkpoint if the\n"
+    "process was killed, with the options of that run (only --epochs, --steps, --eval-every, --checkpoint-every, --threads\n"
+    "and what is printed may differ) and to the same bits as a run that was never stopped.  doc/state.md describes the\n"
+    "tables it writes, doc/optimizers.md the optimizers.\n\n"
+    "  sqlgrad train model.sql --db data.db --state trained.db --epochs 5 --batch 100 --optimizer adam --lr 1e-3 \\\n"
+    "          --eval-bind samples=test_samples,labels=test_labels --keep best:accuracy\n",
+    "As run, with the tables that -- @eval defines in place of those of -- @train.\n\n"
+    "  sqlgrad eval model.sql --db data.db --state trained.db --bind samples=test_samples,labels=test_labels\n",
+    "A script for the database's own shell: the model (--what forward, which is also the default), the model and its\n"
+    "gradients (grad), or a training step, to be run as often as wanted (step).  doc/tour.md shows one.\n\n"
+    "  sqlgrad emit model.sql --db data.db --what step --dialect sqlite > step.sql; sqlite3 data.db < step.sql\n",
+    "The program as SQL: bind, every name resolved (the default); grad, with its gradients; opt, after all passes;\n"
+    "sql, the statements for SQLite.\n\n"
+    "  sqlgrad explain model.sql --db data.db --stage grad\n",
+    "Each gradient against central differences of the loss, in double precision: all values of a table up to 200, else\n"
+    "200 of them and one direction.  Status 1 if one differs.\n\n"
+    "  sqlgrad check model.sql --db data.db\n",
+    "idx: images and labels of MNIST's format, gzipped or not; cifar10: its binary files; csv: a file with a header.\n"
+    "Images become a table (image, r, c, val), with a channel before r where there are several; labels (image, label).\n\n"
+    "  sqlgrad import idx images.gz labels.gz --db data.db --table samples --labels labels --as 'val/255.0'\n"
+    "  sqlgrad import csv points.csv --db data.db --table points\n",
+};
+
+_Static_assert(COUNT_OF(manual) == COUNT_OF(command_info), "a manual text for each command");
+
 static void help_command(Buf *b, const Command *cmd)
 {
-    buf_printf(b, "sqlgrad %s %s [options]\n  %s\n\n", cmd->name, cmd->arg, cmd->help);
+    buf_printf(b, "sqlgrad %s %s [options]\n  %s\n\n%s\n", cmd->name, cmd->arg, cmd->help, manual[cmd - command_info]);
     for (int k = 0; k < N_OPTIONS; k++) {
         const Option *o = &option_info[k];
         char left[48];
@@ -160,7 +195,7 @@ static void help_all(Buf *b)
 
 const char *help_text(const char *command)
 {
-    static char text[COUNT_OF(command_info) + 1][6000];     /* filled with the same bytes whoever comes first */
+    static char text[COUNT_OF(command_info) + 1][8000];     /* filled with the same bytes whoever comes first */
     const Command *cmd = command ? command_find(command) : NULL;
     Buf b = { 0 };
 

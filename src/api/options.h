@@ -39,7 +39,7 @@
     X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or of step, epoch, steps, epochs") \
     X(decay,     "weight-decay",'n', "X",      "tex",      "weight decay")                           \
     X(clip,      "clip",        'n', "X",      "tex",      "scale gradients down to this global norm") \
-    X(eval_bind, "eval-bind",   'l', "T=DBTABLE", "t",     "also evaluate with DBTABLE in place of T")  \
+    X(eval_bind, "eval-bind",   'l', "T=DBTABLE", "t",     "also evaluate with DBTABLE for T; T again: another set") \
     X(eval_every,"eval-every",  'p', "N",      "t",        "evaluate every N epochs (steps with --steps)") \
     X(stop,      "stop",        't', "METRIC:N", "t",      "stop after N evaluations without a better METRIC (-METRIC: lower)") \
     X(keep,      "keep",        't', "best:METRIC", "t",   "leave the parameters that had the best METRIC") \
@@ -47,9 +47,9 @@
     X(resume,    "resume",      'f', "",       "t",        "go on with the newest run, with its options") \
     X(ckpt_every,"checkpoint-every", 'p', "N", "t",        "save every N steps (every 30 s if not given)") \
     X(seed,      "seed",        'i', "N",      "rgtvec",   "seed of all random numbers (0)")          \
-    X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step")                   \
-    X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite, duckdb, postgres or trino")       \
-    X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt or sql")                  \
+    X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step (forward)")         \
+    X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite; later duckdb, postgres, trino")    \
+    X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt or sql (bind)")            \
     X(table,     "table",       't', "T",      "i",        "table for the data")                      \
     X(labels,    "labels",      't', "T",      "i",        "table for the labels")                    \
     X(as,        "as",          't', "EXPR",   "i",        "what to store in place of a value, such as 'val/255.0'") \
@@ -65,6 +65,8 @@
     X(quiet,     "quiet",       'f', "",       "rgtvexci", "no notes, no progress")                   \
     X(no_pass,   "no-pass",     'l', "NAME",   "rgtvexc",  "leave a pass out (for finding bugs)")     \
     X(verify,    "verify",      'f', "",       "rgtvexc",  "check the program after every pass")      \
+    X(dump,      "dump",        'l', "STAGE[,STAGE]", "rgtvexc", "print the program after bind, grad, a pass, or all") \
+    X(dump_dir,  "dump-dir",    't', "DIR",    "rgtvexc",  "write dumps to DIR/00-bind.sql, … (of all stages if no --dump)") \
     X(progress,  "progress",    'f', "",       "t",        "send progress lines (set on a terminal)") \
     X(show_ids,  "show-ids",    'f', "",       "rgtvexci", "put the id after each error and note")
 

@@ -12,6 +12,7 @@
  *   engine or Forward */
 #include "api/session.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,7 +84,85 @@ void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out)
                   "table, or give --wrt");
 }
 
+/* ---- dumps ---- */
+
+static bool wants_dump(Job *j, const char *stage)
+{
+    const char *list = opt_text(j->o, OPT_dump, opt_text(j->o, OPT_dump_dir, NULL) ? "all" : ""), *name, *unused;
+
+    while (next_pair(j, &list, &name, &unused))
+        if (!strcmp(name, stage) || !strcmp(name, "all"))
+            return true;
+    return false;
+}
+
+static bool write_dump(const char *path, const Buf *b)
+{
+    FILE *f = fopen(path, "wb");
+    const bool ok = f && fwrite(b->s, 1, b->n, f) == b->n;
+
+    return (!f || fclose(f) == 0) && ok;
+}
+
+/* The program as canonical SQL, to stdout before the command's own output, or to a file. */
+static void dump_stage(void *arg, const Prog *p, const char *stage)
+{
+    Job *j = arg;
+    const char *dir = opt_text(j->o, OPT_dump_dir, NULL);
+    const char *path = dir ? arena_printf(&j->arena, "%s/%02d-%s.sql", dir, j->n_dumps++, stage) : NULL;
+    bool ok = true;
+    Buf b = { 0 };
+
+    if (!wants_dump(j, stage))
+        return;
+    if (!dir)
+        buf_printf(&b, "-- after %s\n\n", stage);
+    print_prog(&b, p, &dialect_canonical, true);
+    if (path)
+        ok = write_dump(path, &b);
+    else
+        job_out(j, REPORT_OUT, b.s);
+    buf_free(&b);
+    if (!ok)
+        diag_fail_env(&j->c, ERR_api_file, "%s: %s", path, strerror(errno));
+}
+
 /* ---- passes ---- */
+
+static bool is_pass(const char *name)
+{
+    for (int k = 0; k < pass_count(); k++)
+        if (!strcmp(pass_name(k), name))
+            return true;
+    return false;
+}
+
+static Code check_names(Job *j, OptId k, const char *const *more, int n_more)
+{
+    const char *name, *unused;
+    Buf known = { 0 };
+    Code rc = OK;
+
+    for (int i = 0; i < n_more + pass_count(); i++)
+        buf_printf(&known, "%s%s", i ? ", " : "", i < n_more ? more[i] : pass_name(i - n_more));
+    for (const char *s = opt_text(j->o, k, ""); rc == OK && next_pair(j, &s, &name, &unused);) {
+        bool ok = is_pass(name);
+        for (int i = 0; i < n_more; i++)
+            ok |= !strcmp(more[i], name);
+        if (!ok)
+            rc = err_set(&j->e, E_USAGE, ERR_api_value, "--%s: no \"%s\"; there are %s", option_info[k].name, name, known.s);
+    }
+    buf_free(&known);
+    return rc;
+}
+
+Code passes_check(Job *j)
+{
+    static const char *const stages[] = { "all", "bind", "grad", "sqljoin" };
+    const Code rc = check_names(j, OPT_no_pass, NULL, 0);
+
+    return rc == OK ? check_names(j, OPT_dump, stages, COUNT_OF(stages)) : rc;
+}
 
 static unsigned passes_left_out(Job *j)
 {
@@ -108,20 +187,22 @@ static void after_pass(Job *j, Prog *p, const char *name)
     prog_analyse(p);
     if (wants_verify(j))
         ir_verify(p, name);
+    dump_stage(j, p, name);
 }
 
 void passes_before(Job *j, Prog *p)
 {
-    const PassOpts o = { NULL, 0, passes_left_out(j), wants_verify(j) };
+    const PassOpts o = { NULL, 0, passes_left_out(j), wants_verify(j), dump_stage, j };
 
     if (o.verify)
         ir_verify(p, "bind");
+    dump_stage(j, p, "bind");
     run_passes(p, PASS_forward, &o);
 }
 
 void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
 {
-    const PassOpts o = { keep, n_keep, passes_left_out(j), wants_verify(j) };
+    const PassOpts o = { keep, n_keep, passes_left_out(j), wants_verify(j), dump_stage, j };
 
     after_pass(j, p, "grad");
     run_passes(p, PASS_whole, &o);
@@ -132,6 +213,13 @@ void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
 }
 
 /* ---- engines ---- */
+
+static size_t memory_limit(const Job *j)
+{
+    size_t bytes;
+
+    return __builtin_mul_overflow((size_t)opt_int(j->o, OPT_memory, 0), (size_t)1000000, &bytes) ? SIZE_MAX : bytes;
+}
 
 Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
 {
@@ -145,7 +233,7 @@ Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
     if (strcmp(precision, "f32") && strcmp(precision, "f64"))
         return err_set(&j->e, E_USAGE, ERR_api_value, "--precision is f32 or f64, not \"%s\"", precision);
     *eo = (EngineOpts){ .f64 = !strcmp(precision, "f64"), .threads = threads < 1 ? 1 : threads > 1024 ? 1024 : (int)threads,
-                        .mem_limit = (size_t)opt_int(j->o, OPT_memory, 0) << 20, .db_path = j->db_path, .stop = &j->s->stop };
+                        .mem_limit = memory_limit(j), .db_path = j->db_path, .stop = &j->s->stop };
     return OK;
 }
 

@@ -76,7 +76,7 @@ void sqlgrad_interrupt(sqlgrad *s)
 
 static void list_errors(Buf *b)
 {
-#define E(name, text, doc) buf_puts(b, text "\n");
+#define E(name, text, doc) buf_puts(b, text "  " doc "\n");
     ERRORS(E)
 #undef E
 }

@@ -44,6 +44,7 @@ typedef struct Job {
     bool fresh, note_kept;              /* train --fresh; say which parameters are kept */
     uint64_t seed;
     int shown;                          /* diagnostics already passed on */
+    int n_dumps;                        /* --dump-dir: files written */
     double load_seconds, compile_seconds;
 } Job;
 
@@ -102,6 +103,7 @@ typedef struct Goal { Block *loss; Block **wrt; int n_wrt; const Objective *obj;
 void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out);
 void passes_before(Job *j, Prog *p);                                        /* those that come before pass_grad */
 void passes_run(Job *j, Prog *p, Block **keep, int n_keep);
+Code passes_check(Job *j);                                                  /* the names that --no-pass and --dump give */
 const char **list_option(Job *j, OptId k, int *n);                          /* NULL if not set */
 Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo);
 /* Compile p forward for targets: chunked if there are more batch keys than a chunk. */

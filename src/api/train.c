@@ -69,7 +69,7 @@ void step_options(Job *j, const Goal *g, StepOpts *out)
 static const OptId may_differ[] = { OPT_epochs, OPT_steps, OPT_eval_every, OPT_ckpt_every };
 static const OptId not_stored[] = {
     OPT_db, OPT_state, OPT_threads, OPT_memory, OPT_chunk, OPT_json, OPT_quiet, OPT_progress, OPT_show_ids, OPT_resume,
-    OPT_fresh, OPT_verify,
+    OPT_fresh, OPT_verify, OPT_dump, OPT_dump_dir,
 };
 
 static bool option_in(int k, const OptId *list, size_t n)
@@ -415,26 +415,55 @@ static void prepare_eval(Job *j, void *arg)
     passes_run(j, p, e->target, e->n);
 }
 
-/* The set is called after its first table in the database. */
-static Code add_eval_set(Job *j, TrainPlan *q)
+/* The pairs of --eval-bind, one text a set: a table named again begins the next set. */
+static int split_sets(Job *j, const char *list, const char ***out)
 {
-    const char *list = opt_text(j->o, OPT_eval_bind, NULL), *s = list, *from, *to;
-    EvalCall call = { .q = q };
-    BindReq req = { .eval = true, .extra = list };
-    EvalSet *set;
+    const char *begin = list, *s = list, *from, *to, **seen = NULL;
+    int n = 0, n_seen = 0;
 
-    if (!list)
-        return OK;
-    q->eval_bound = ARENA_NEW(&j->arena, Bound);
-    q->eval_keys = ARENA_NEW(&j->arena, Table);
-    set = ARENA_NEW(&j->arena, EvalSet);
+    for (const char *at = s; next_pair(j, &s, &from, &to); at = s) {
+        bool again = false;
+        for (int k = 0; k < n_seen; k++)
+            again |= ascii_ieq(seen[k], from);
+        if (again) {
+            VEC_PUSH(&j->arena, *out, n, arena_strndup(&j->arena, begin, (size_t)(at - begin)));
+            begin = at;
+            n_seen = 0;
+        }
+        VEC_PUSH(&j->arena, seen, n_seen, from);
+    }
+    if (*begin)
+        VEC_PUSH(&j->arena, *out, n, begin);
+    return n;
+}
+
+/* A set is called after its first table in the database. */
+static Code add_eval_set(Job *j, TrainPlan *q, const char *list, int at)
+{
+    const char *s = list, *from, *to;
+    EvalCall call = { .q = q, .at = at };
+    BindReq req = { .eval = true, .extra = list };
+    EvalSet *set = &q->t.eval[at];
+
+    q->t.n_evals = at + 1;
     next_pair(j, &s, &from, &to);
     set->name = to;
-    Code rc = inputs_bind(j, &req, q->eval_bound);
+    Code rc = inputs_bind(j, &req, &q->eval_bound[at]);
     if (rc == OK) rc = job_guard(j, prepare_eval, &call);
-    if (rc == OK) rc = forward_plan(j, q->eval_bound, call.target, call.n, q->eval_keys, &set->f);
-    q->t.eval = set;
-    q->t.n_evals = rc == OK;
+    return rc == OK ? forward_plan(j, &q->eval_bound[at], call.target, call.n, &q->eval_keys[at], &set->f) : rc;
+}
+
+static Code add_eval_sets(Job *j, TrainPlan *q)
+{
+    const char **list = NULL;
+    const int n = split_sets(j, opt_text(j->o, OPT_eval_bind, ""), &list);
+    Code rc = OK;
+
+    q->eval_bound = ARENA_ARRAY(&j->arena, Bound, n + 1);
+    q->eval_keys = ARENA_ARRAY(&j->arena, Table, n + 1);
+    q->t.eval = ARENA_ARRAY(&j->arena, EvalSet, n + 1);
+    for (int k = 0; k < n && rc == OK; k++)
+        rc = add_eval_set(j, q, list[k], k);
     return rc;
 }
 
@@ -484,11 +513,12 @@ static Code compile_and_run(Job *j, TrainPlan *q, const char *model)
 
     if (rc == OK) rc = engine_pick(j, &t->ops, &t->eo);
     if (rc == OK) rc = start_tables(j, q);
-    if (rc == OK) rc = add_eval_set(j, q);
+    if (rc == OK) rc = add_eval_sets(j, q);
     if (rc != OK)
         return rc;
     first_run_row(j, q, model);
-    t->report = (Report){ train_line, train_note, j, opt_flag(j->o, OPT_json), opt_flag(j->o, OPT_quiet), opt_flag(j->o, OPT_progress) };
+    t->report = (Report){ train_line, train_note, j, opt_flag(j->o, OPT_json), opt_flag(j->o, OPT_quiet),
+                          opt_flag(j->o, OPT_progress) };
     t->compile_seconds = j->compile_seconds + clock_seconds() - began;
     t->load_seconds = j->load_seconds;
     rc = train_loop(t, &j->e);

@@ -45,6 +45,7 @@ typedef struct Arr { void *p; size_t cap; } Arr;
 bool arr_need(Native *n, Arr *a, size_t nbytes);
 bool arr_keep(Native *n, Arr *a, size_t used, size_t nbytes);
 void arr_drop(Native *n, Arr *a);
+bool arr_fits(Native *n, double nbytes);        /* would that much more be allowed?  False: error set */
 /* Set the error of the running call; false. */
 bool native_fail(Native *n, Code code, const char *id, const char *fmt, ...) PRINTF(4, 5);
 bool native_stopped(Native *n);

@@ -728,6 +728,13 @@ static void step_free(Joiner *j, Step *st)
     arr_drop(j->n, &st->gid);
 }
 
+/* Row numbers of all sources, the pairs they are made from, and the output's keys. */
+static size_t bytes_of_tuple(const Joiner *j)
+{
+    return ((size_t)j->leg->n_in + 2) * sizeof(uint32_t) +
+           (j->r->b->kind == BLK_reduce ? (size_t)j->r->b->n_keys : (size_t)j->r->b->n_cols) * sizeof(int64_t);
+}
+
 static bool run_step(Joiner *j, Step *st)
 {
     Cond *used[64];
@@ -746,6 +753,8 @@ static bool run_step(Joiner *j, Step *st)
     if (!build_table(j, st) || !probe(j, st))
         return false;
     st->exact = st->n_tests == 0;
+    if (st->exact && !arr_fits(j->n, st->total * (double)bytes_of_tuple(j)))
+        return false;
     if (st->total > (st->exact ? (double)ROW_NONE : 1e11))
         return native_fail(j->n, E_INPUT, ERR_native_rows, "its join meets %.3g pairs of rows at %s", st->total,
                            j->r->b->src[s].alias);

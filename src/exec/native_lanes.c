@@ -50,7 +50,7 @@ static bool tie(const Block *b, LaneClass *k, const Expr *e, int on, bool *grew)
         if (!is_member(k, x))
             continue;
         k->by_eq |= e->op == OP_eq;
-        if (is_member(k, y))
+        if (is_member(k, y) || (on >= 0 && y->src != on))       /* an ON says nothing of the other sources */
             continue;
         if (k->col[y->src] >= 0)
             return false;
@@ -405,23 +405,33 @@ static bool choose_union(Native *n, Rel *r)
 
 /* ---- keeping a choice ---- */
 
+/* Is column c of a union still the lane of every part? */
+static bool still_union_lane(Native *n, const Rel *r, int c, bool *err)
+{
+    const Lay *first = NULL;
+
+    for (int p = 0; p < r->b->n_parts; p++) {
+        const Part *part = &r->b->part[p];
+        if (!part_allows(n, r, part, c, &first, err) || part->e[c]->col != r->plan.lane_col[p])
+            return false;
+    }
+    return true;
+}
+
+/* Which columns equal the lane depends on the data, so that the block is asked again too. */
 static bool still_possible(Native *n, Rel *r, bool *err)
 {
     LaneClass k = { r, r->plan.lane_col, r->plan.no_null_lane };
+    bool carried, possible = false;
 
     if (!r->plan.laned)
         return !r->plan.no_lanes;
     if (r->b->kind != BLK_union)
-        return data_allow(n, r, &k, err);
-    const Lay *first = NULL;
-    for (int p = 0; p < r->b->n_parts; p++) {
-        const int s = r->b->part[p].src;
-        const Lay *y = s < 0 ? NULL : lay_with_lane(n, r->src[s], r->plan.lane_col[p], err);
-        if (!y || y->L == 0 || (first && !lay_same_lanes(first, y)))
-            return false;
-        first = y;
-    }
-    return true;
+        return conditions_allow(r->b, &k) && outputs_allow(r->b, &k, &carried) && carried == r->plan.carried &&
+               data_allow(n, r, &k, err);
+    for (int c = 0; c < r->b->n_cols && !possible && !*err; c++)
+        possible = still_union_lane(n, r, c, err);
+    return possible;
 }
 
 bool plan_choose_lanes(Native *n, Rel *r)

@@ -26,20 +26,22 @@ bool native_stopped(Native *n)
     return true;
 }
 
-static double megabytes(size_t nbytes)
+bool arr_fits(Native *n, double nbytes)
 {
-    return (double)nbytes / 1e6;
+    if (nbytes <= (double)n->limit - (double)n->used)
+        return true;
+    return native_fail(n, E_ENV, ERR_native_memory, "needs %.0f MB more, beside %.0f MB in use; the limit is %.0f MB",
+                       nbytes / 1e6, (double)n->used / 1e6, (double)n->limit / 1e6);
 }
 
 static void *counted(Native *n, size_t nbytes)
 {
     void *p = NULL;
 
-    if (nbytes > n->limit || n->used > n->limit - nbytes)
-        native_fail(n, E_ENV, ERR_native_memory, "needs %.0f MB more, beside %.0f MB in use; the limit is %.0f MB",
-                    megabytes(nbytes), megabytes(n->used), megabytes(n->limit));
-    else if (!(p = mem_try(nbytes)))
-        native_fail(n, E_ENV, ERR_native_memory, "the system has no %.0f MB of memory left", megabytes(nbytes));
+    if (!arr_fits(n, (double)nbytes))
+        return NULL;
+    if (!(p = mem_try(nbytes)))
+        native_fail(n, E_ENV, ERR_native_memory, "the system has no %.0f MB of memory left", (double)nbytes / 1e6);
     else
         n->used += nbytes;
     return p;

@@ -288,7 +288,9 @@ static void analyse_dynamic(Block *b)
 
 /* ---- the batch key ---- */
 
-typedef struct Classes { const Block *b; int *up, *first; } Classes;   /* union-find over (source, column) */
+/* Union-find over (source, column): columns that are equal in every row.  What the ON of a LEFT source says
+ * holds only where it matches, so it is no such equality. */
+typedef struct Classes { const Block *b; int *up, *first; } Classes;
 
 static int find(int *up, int x)
 {
@@ -319,9 +321,38 @@ static Classes column_classes(Prog *p, const Block *b)
     for (int w = 0; w < b->n_where; w++)
         join_equal(&c, b->where[w]);
     for (int s = 0; s < b->n_src; s++)
-        for (int o = 0; o < b->src[s].n_on; o++)
+        for (int o = 0; b->src[s].join == JOIN_inner && o < b->src[s].n_on; o++)
             join_equal(&c, b->src[s].on[o]);
     return c;
+}
+
+static int class_of(Classes *c, int src, int col)
+{
+    return find(c->up, c->first[src] + col);
+}
+
+static bool is_batch_of_left(const Block *b, const Expr *e, int j)
+{
+    return b->src[e->src].join == JOIN_left && b->src[e->src].rel->batched && e->col == b->src[e->src].rel->batch_col[j];
+}
+
+/* Does the ON of LEFT source s tie its batch column j to the class, or to that of a LEFT source before it? */
+static bool tied_by_on(Classes *c, int s, int j, int class)
+{
+    const Block *b = c->b;
+
+    for (int o = 0; o < b->src[s].n_on; o++) {
+        const Expr *e = b->src[s].on[o];
+        if (e->op != OP_eq || e->arg[0]->op != OP_col || e->arg[1]->op != OP_col)
+            continue;
+        for (int side = 0; side < 2; side++) {
+            const Expr *x = e->arg[side], *y = e->arg[1 - side];
+            if (x->src == s && x->col == b->src[s].rel->batch_col[j] && y->src != s &&
+                (class_of(c, y->src, y->col) == class || is_batch_of_left(b, y, j)))
+                return true;
+        }
+    }
+    return false;
 }
 
 /* Batch column j of the output: the column equal to the first batched source's, if all batched sources
@@ -337,15 +368,15 @@ static int carried_batch_col(Classes *c, int j)
             continue;
         if (!r->batch_local || j >= r->n_batch_cols)
             return -1;
-        const int mine = find(c->up, c->first[s] + r->batch_col[j]);
-        if (class >= 0 && mine != class)
+        const int mine = class_of(c, s, r->batch_col[j]);
+        if (class >= 0 && mine != class && !(b->src[s].join == JOIN_left && tied_by_on(c, s, j, class)))
             return -1;
-        class = mine;
+        class = class < 0 ? mine : class;
     }
     for (int k = 0; k < (b->kind == BLK_reduce ? b->n_keys : b->n_cols); k++) {
         const Expr *e = b->col[k].e;
         if (e && e->op == OP_col && b->src[e->src].join == JOIN_inner &&
-            find(c->up, c->first[e->src] + e->col) == class)
+            class_of(c, e->src, e->col) == class)
             return k;
     }
     return -1;
@@ -391,8 +422,8 @@ static bool pick_is_local(const Block *b, Classes *c)
     const Expr *e = b->col[b->batch_col[0]].e;
 
     for (int k = 0; k < b->n_part; k++)
-        if (b->part_key[k]->op == OP_col && find(c->up, c->first[b->part_key[k]->src] + b->part_key[k]->col) ==
-                                                find(c->up, c->first[e->src] + e->col))
+        if (b->part_key[k]->op == OP_col &&
+            class_of(c, b->part_key[k]->src, b->part_key[k]->col) == class_of(c, e->src, e->col))
             return true;
     return false;
 }

@@ -38,7 +38,11 @@ typedef struct Split { Prog *local, *global; Block **cross; int n_cross; } Split
 Split pass_split(Prog *p, Block *const *target, int n);
 
 /* The list of passes with names, for --no-pass, --dump and explain. */
-typedef struct PassOpts { Block **keep; int n_keep; unsigned skip; bool verify; } PassOpts;
+typedef struct PassOpts {
+    Block **keep; int n_keep;
+    unsigned skip; bool verify;
+    void (*after)(void *arg, const Prog *p, const char *pass); void *arg;       /* sees the program after each pass; or NULL */
+} PassOpts;
 typedef enum PassStage { PASS_forward, PASS_whole } PassStage;      /* before and after pass_grad */
 void run_passes(Prog *p, PassStage stage, const PassOpts *o);
 int pass_count(void);

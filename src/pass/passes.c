@@ -41,5 +41,7 @@ void run_passes(Prog *p, PassStage stage, const PassOpts *o)
         prog_analyse(p);
         if (o->verify)
             ir_verify(p, passes[k].name);
+        if (o->after)
+            o->after(o->arg, p, passes[k].name);
     }
 }

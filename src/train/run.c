@@ -329,7 +329,7 @@ static Code say_metrics(Loop1 *l, const char *split, const Metric *m, int n)
         if (isfinite(m[k].value))
             history_add(&l->t->ckpt, l->step / l->per_epoch, l->step, split, m[k].name, m[k].value);
     progress_metrics(&l->progress, split, l->step + 1, m, n);
-    return watch(l, m, n);
+    return l->t->n_evals && strcmp(split, l->t->eval[0].name) ? OK : watch(l, m, n);      /* the first set decides */
 }
 
 /* The training program's own metrics, from the run of this step. */
