@@ -290,7 +290,7 @@ class Writer:
         text, where, s = self.source(r.choice([1, 1, 2]))
         cols, i, t, x = self.columns(s, r.randint(0, 2), r.randint(0, 1), r.randint(1, 2))
         body = {c.rsplit(" AS ", 1)[1]: c.rsplit(" AS ", 1)[0] for c in cols}
-        order = ", ".join(f"{body[c]}{r.choice(['', ' DESC'])}" for c in r.sample(x, len(x)) + i + t)
+        order = ", ".join(f"{body[c]}{r.choice(['', ' DESC'])}" for c in r.sample(x, len(x)) + [c for c in i + t if not body[c].isdigit()])
         if r.random() < 0.3 and not self.lead:
             return self.select(text, where, cols, f"\nORDER BY {order} LIMIT {r.randint(1, 3)}"), i, t, x
         q, rn = self.fresh("q"), self.fresh("rn")

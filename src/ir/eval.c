@@ -10,7 +10,7 @@
 
 typedef Value (*Getter)(void *arg, const Expr *col);
 
-static Value null_of(Type t)
+static Value null_value(Type t)
 {
     return (Value){ .type = t, .null = true };
 }
@@ -72,7 +72,7 @@ static Value eval_int(Op op, int64_t x, int64_t y)
         r = x;
     else if (op == OP_sign)
         r = (x > 0) - (x < 0);
-    return bad ? null_of(T_INT) : int_val(r);
+    return bad ? null_value(T_INT) : int_val(r);
 }
 
 static double eval_real1(Op op, double x)
@@ -93,7 +93,7 @@ static Value eval_compare(Op op, Value x, Value y)
     if (op == OP_same || op == OP_differ)
         return bool_val((x.null == y.null && (x.null || compare_values(x, y) == 0)) == (op == OP_same));
     if (x.null || y.null)
-        return null_of(T_BOOL);
+        return null_value(T_BOOL);
     if (x.type == T_REAL && (isnan(x.r) || isnan(y.r)))
         return bool_val(op == OP_ne);
     const int c = compare_values(x, y);
@@ -112,7 +112,7 @@ static Value eval_logic(const Expr *e, Getter get, void *arg)
             return bool_val(stop);
         unknown |= v.null;
     }
-    return unknown ? null_of(T_BOOL) : bool_val(!stop);
+    return unknown ? null_value(T_BOOL) : bool_val(!stop);
 }
 
 static Value eval_cond(const Expr *e, Getter get, void *arg)
@@ -136,7 +136,7 @@ static Value eval_in(const Expr *e, Getter get, void *arg)
             return v;
         unknown |= v.null;
     }
-    return unknown ? null_of(T_BOOL) : bool_val(false);
+    return unknown ? null_value(T_BOOL) : bool_val(false);
 }
 
 static Value eval_extreme(const Expr *e, Getter get, void *arg)
@@ -146,7 +146,7 @@ static Value eval_extreme(const Expr *e, Getter get, void *arg)
     for (int k = 1; k < e->n_args; k++) {
         const Value v = ex_eval(e->arg[k], get, arg);
         if (v.null || best.null)
-            return null_of(e->type);
+            return null_value(e->type);
         if (v.type == T_REAL && (isnan(v.r) || isnan(best.r)))
             best = real_val(NAN);
         else if ((e->op == OP_max) == (compare_values(v, best) > 0) && compare_values(v, best))
@@ -160,10 +160,10 @@ static Value to_int(Value v)
     int64_t i = 0;
 
     if (v.null)
-        return null_of(T_INT);
+        return null_value(T_INT);
     if (v.type == T_REAL) {
         if (isnan(v.r))
-            return null_of(T_INT);
+            return null_value(T_INT);
         return int_val(v.r >= 0x1p63 ? INT64_MAX : v.r < -0x1p63 ? INT64_MIN : (int64_t)v.r);
     }
     if (v.type != T_TEXT)
@@ -179,7 +179,7 @@ static Value to_real(Value v)
     double r = 0;
 
     if (v.null)
-        return null_of(T_REAL);
+        return null_value(T_REAL);
     if (v.type == T_REAL)
         return v;
     if (v.type != T_TEXT)
@@ -197,7 +197,7 @@ static Value to_text(Value v)
     static _Thread_local unsigned n;
 
     if (v.null || v.type == T_TEXT)
-        return v.null ? null_of(T_TEXT) : v;
+        return v.null ? null_value(T_TEXT) : v;
     char *s = text[n++ % COUNT_OF(text)];
     snprintf(s, sizeof text[0], "%lld", (long long)v.i);
     return (Value){ .type = T_TEXT, .s = s };
@@ -209,7 +209,7 @@ static Value eval_arith(const Expr *e, Getter get, void *arg)
     const Value y = e->n_args > 1 ? ex_eval(e->arg[1], get, arg) : x;
 
     if (x.null || y.null)
-        return null_of(e->type);
+        return null_value(e->type);
     if (e->op == OP_round)
         return real_val(round_half_away(x.r, y.i));
     if (e->type != T_REAL)
@@ -229,7 +229,7 @@ Value ex_eval(const Expr *e, Value (*get)(void *arg, const Expr *col), void *arg
     case OP_lit_int: return int_val(e->i);
     case OP_lit_real: return real_val(e->r);
     case OP_lit_text: return (Value){ .type = T_TEXT, .s = e->s };
-    case OP_lit_null: return null_of(e->type);
+    case OP_lit_null: return null_value(e->type);
     case OP_neg: case OP_add: case OP_sub: case OP_mul: case OP_div: case OP_idiv: case OP_mod:
     case OP_abs: case OP_sign: case OP_exp: case OP_ln: case OP_log10: case OP_sqrt: case OP_pow:
     case OP_sin: case OP_cos: case OP_tan: case OP_tanh: case OP_atan: case OP_floor: case OP_ceil:
@@ -241,10 +241,10 @@ Value ex_eval(const Expr *e, Value (*get)(void *arg, const Expr *col), void *arg
         for (int k = 0; k < e->n_args; k++)
             if (!(v = ex_eval(e->arg[k], get, arg)).null)
                 return v;
-        return null_of(e->type);
+        return null_value(e->type);
     case OP_nullif:
         v = eval_compare(OP_eq, ex_eval(e->arg[0], get, arg), ex_eval(e->arg[1], get, arg));
-        return !v.null && v.i ? null_of(e->type) : ex_eval(e->arg[0], get, arg);
+        return !v.null && v.i ? null_value(e->type) : ex_eval(e->arg[0], get, arg);
     case OP_to_int: return to_int(ex_eval(e->arg[0], get, arg));
     case OP_to_real: return to_real(ex_eval(e->arg[0], get, arg));
     case OP_to_text: return to_text(ex_eval(e->arg[0], get, arg));

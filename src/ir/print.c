@@ -106,7 +106,7 @@ static Prec prec_of(const Expr *e)
     case OP_add: case OP_sub: return PREC_add;
     case OP_mul: case OP_div: case OP_idiv: case OP_mod: return PREC_mul;
     case OP_neg: return PREC_neg;
-    case OP_lit_int: return e->i < 0 && e->i != INT64_MIN ? PREC_neg : PREC_atom;
+    case OP_lit_int: return e->i == INT64_MIN ? PREC_add : e->i < 0 ? PREC_neg : PREC_atom;
     case OP_lit_real: return real_is_negative(e) ? PREC_neg : PREC_atom;
     case OP_col: case OP_lit_text: case OP_lit_null: case OP_var: case OP_abs: case OP_sign: case OP_exp:
     case OP_ln: case OP_log10: case OP_sqrt: case OP_pow: case OP_sin: case OP_cos: case OP_tan: case OP_tanh:
@@ -122,7 +122,7 @@ static void put_int(Buf *out, const Expr *e)
     if (e->type == T_BOOL)
         buf_puts(out, e->i ? "TRUE" : "FALSE");
     else if (e->i == INT64_MIN)                     /* not one literal in either parser */
-        buf_puts(out, "(-9223372036854775807 - 1)");
+        buf_puts(out, "-9223372036854775807 - 1");
     else
         buf_printf(out, "%lld", (long long)e->i);
 }

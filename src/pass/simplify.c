@@ -13,7 +13,7 @@ static bool is_literal(const Expr *e)
     return e->op == OP_lit_int || e->op == OP_lit_real || e->op == OP_lit_null;
 }
 
-static Expr *literal(Arena *a, const Expr *e, Value v)
+static Expr *literal_of(Arena *a, const Expr *e, Value v)
 {
     Expr *r = v.null ? ex_null(a, e->type) : v.type == T_REAL ? ex_real(a, v.r) : ex_int(a, v.i);
 
@@ -30,7 +30,7 @@ static Expr *fold(Arena *a, Expr *e)
     if (!e->n_args || e->type == T_BOOL || e->type == T_TEXT || e->type == T_NULL)
         return e;
     const Value v = ex_eval(e, NULL, NULL);
-    return v.null || (v.type == T_REAL && !isfinite(v.r)) ? e : literal(a, e, v);
+    return v.null || (v.type == T_REAL && !isfinite(v.r)) ? e : literal_of(a, e, v);
 }
 
 static bool is_one(const Expr *e)

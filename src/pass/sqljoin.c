@@ -223,7 +223,7 @@ static void spell_ties(Prog *p, Block *b)
         }
 }
 
-static void choose_order(const Sizes *z, Block *b)
+static void set_join_order(const Sizes *z, Block *b)
 {
     int best[64], order[64];
     double least = 0;
@@ -283,7 +283,7 @@ void pass_sqljoin(Prog *p)
             inner += b->src[s].join == JOIN_inner;
         if (b->kind == BLK_union || b->kind == BLK_base || inner < 2 || b->n_src > 60)
             continue;
-        choose_order(&z, b);
+        set_join_order(&z, b);
         solve(p, b);
     }
 }
