@@ -53,7 +53,7 @@ static Lifetime life_of(const Prog *p, const Rel *r)
              : base_is_batched(r) ? LIFE_batch : LIFE_static;
     for (int s = 0; s < b->n_src; s++)
         life = r->src[s]->life > life ? r->src[s]->life : life;
-    return b->is_once ? LIFE_static : life;
+    return life;
 }
 
 static bool carries_batch(const Rel *r, const Expr *e)
@@ -248,9 +248,7 @@ static bool evaluate(Native *n, Rel *r)
         return false;
     r->evaluated = true;
     if (r->b->kind == BLK_base)
-        return base_load(n, r, n->whole);
-    if (r->b->is_once && r->once_done)
-        return true;
+        return base_load(n, r);
     const double t0 = seconds(n);
     if (!plan_stale(n, r, &stale) || (stale && !plan_settle(n, r)))
         return false;
@@ -265,19 +263,13 @@ static bool evaluate(Native *n, Rel *r)
     return true;
 }
 
-static void need_rel(Rel *r, bool once_too)
+static void need_rel(Rel *r)
 {
     if (r->needed)
         return;
     r->needed = true;
-    for (int s = 0; s < r->b->n_src && (once_too || !(r->b->is_once && r->once_done)); s++)
-        need_rel(r->src[s], once_too);
-}
-
-static void need_none(Native *n)
-{
-    for (int k = 0; k < n->n_rels; k++)
-        n->rel[k].needed = false;
+    for (int s = 0; s < r->b->n_src; s++)
+        need_rel(r->src[s]);
 }
 
 static bool evaluate_needed(Native *n)
@@ -288,42 +280,17 @@ static bool evaluate_needed(Native *n)
     return true;
 }
 
-/* `@once` relations that are needed and not there yet: they and what is behind them, over the whole data. */
-static bool evaluate_once(Native *n, Block *const *target, int n_targets)
-{
-    bool any = false;
-
-    need_none(n);
-    for (int t = 0; t < n_targets; t++)
-        need_rel(rel_of(n, target[t]), false);
-    bool *wanted = ARENA_ARRAY(&n->scratch, bool, n->n_rels + 1);
-    for (int k = 0; k < n->n_rels; k++)
-        any |= wanted[k] = n->rel[k].needed && n->rel[k].b->is_once && !n->rel[k].once_done;
-    if (!any)
-        return true;
-    need_none(n);
-    for (int k = 0; k < n->n_rels; k++)
-        if (wanted[k])
-            need_rel(&n->rel[k], false);
-    n->whole = true;
-    const bool ok = evaluate_needed(n);
-    n->whole = false;
-    for (int k = 0; ok && k < n->n_rels; k++)
-        n->rel[k].once_done |= wanted[k] || (n->rel[k].needed && n->rel[k].b->is_once);
-    return ok;
-}
-
 static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_step, Err *err)
 {
     Native *n = native_of(e);
 
     (void)new_step;                     /* versions tell */
     n->err = err;
-    bool ok = evaluate_once(n, target, n_targets);
-    need_none(n);
+    for (int k = 0; k < n->n_rels; k++)
+        n->rel[k].needed = false;
     for (int t = 0; t < n_targets; t++)
-        need_rel(rel_of(n, target[t]), false);
-    ok = ok && evaluate_needed(n);
+        need_rel(rel_of(n, target[t]));
+    const bool ok = evaluate_needed(n);
     arena_free(&n->scratch);
     return done(n, ok);
 }
@@ -462,7 +429,7 @@ static Code native_assign(Engine *e, Err *err)
     for (int k = 0; ok && k < p->n_assigns; k++) {
         Rel *target = rel_of(n, p->assign[k].target), *from = rel_of(n, p->assign[k].from);
         n->at = target->b;
-        ok = can_assign(n, target) && base_load(n, target, false) && match_rows(n, &p->assign[k], target, from, &n->assign_map[k]);
+        ok = can_assign(n, target) && base_load(n, target) && match_rows(n, &p->assign[k], target, from, &n->assign_map[k]);
         for (int c = 0; ok && c < p->assign[k].n_cols; c++) {
             NewCol now = { .target = target, .col = p->assign[k].to_col[c], .map = n->assign_map[k].from.p };
             ok = gather_new(n, &now, from, p->assign[k].from_col[c]);

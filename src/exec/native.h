@@ -117,8 +117,6 @@ bool lay_commit(Native *n, Lay *y, size_t R, const LCol *now, Arr *key, bool mas
 
 int64_t real_code(double x);
 double code_real(int64_t k);
-double val_get(const Native *n, const void *v, size_t i);
-void val_set(const Native *n, void *v, size_t i, double x);
 
 /* ---- sorting and hashing of codes ---- */
 
@@ -315,7 +313,6 @@ struct Rel {
     Lay **view;                 /* by column */
     Lifetime life;
     bool *batch_col;            /* the column carries a batch key */
-    bool once_done;
     bool needed;
     struct Base *base;
     Plan plan;
@@ -341,16 +338,28 @@ struct Native {
     const Block *at;            /* being worked on, for messages */
     Table batch_keys; bool have_batch;
     uint64_t batch_ver;
-    bool whole;                 /* @once: no batch */
     bool trace;
     struct AssignMap *assign_map;
 };
+
+static inline double val_get(const Native *n, const void *v, size_t i)
+{
+    return n->o.f64 ? ((const double *)v)[i] : (double)((const float *)v)[i];
+}
+
+static inline void val_set(const Native *n, void *v, size_t i, double x)
+{
+    if (n->o.f64)
+        ((double *)v)[i] = x;
+    else
+        ((float *)v)[i] = (float)x;
+}
 
 /* base */
 bool base_open(Native *n, Rel *r);
 void base_free(Native *n, Rel *r);
 bool base_bind(Native *n, Rel *r, const Table *t);
-bool base_load(Native *n, Rel *r, bool whole);          /* rows and values, if something changed; whole: no batch */
+bool base_load(Native *n, Rel *r);                      /* rows and values, if something changed */
 bool base_is_batched(const Rel *r);
 
 /* settle, compute */

@@ -535,10 +535,10 @@ static bool load_now(Native *n, Rel *r, bool restrict_it)
     return true;
 }
 
-bool base_load(Native *n, Rel *r, bool whole)
+bool base_load(Native *n, Rel *r)
 {
     struct Base *s = r->base;
-    const bool restrict_it = is_batched(r->b) && n->have_batch && !whole;
+    const bool restrict_it = is_batched(r->b) && n->have_batch;
     const uint64_t batch = restrict_it ? n->batch_ver : 0;
 
     if (!s->bind_ver)

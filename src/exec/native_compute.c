@@ -860,6 +860,7 @@ static bool compute_reduce(Job *j, Arena *a)
 static bool compute_pick(Job *j, Arena *a)
 {
     j->leg = &j->r->plan.leg[0];
+    dict_ranks(&j->n->dict);                    /* now: threads only read it */
     cut_rows(j, a, j->leg->n_groups, j->leg->ptr);
     return run_parts(j, pick_part);
 }

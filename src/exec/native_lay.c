@@ -411,16 +411,3 @@ bool lay_values(Native *n, Rel *r, Lay *v)
     v->of_val = v->val_ver = prim->val_ver;
     return true;
 }
-
-double val_get(const Native *n, const void *v, size_t i)
-{
-    return n->o.f64 ? ((const double *)v)[i] : (double)((const float *)v)[i];
-}
-
-void val_set(const Native *n, void *v, size_t i, double x)
-{
-    if (n->o.f64)
-        ((double *)v)[i] = x;
-    else
-        ((float *)v)[i] = (float)x;
-}

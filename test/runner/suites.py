@@ -107,6 +107,12 @@ def documents(settings):
                 s.close(settings.keep)
 
 
+def random_models(settings):
+    """test/random_models.py: every engine, SQLite itself and finite differences agree on random models."""
+    yield from tap_program(settings, 'random models', [sys.executable, os.path.join(ROOT, 'test', 'random_models.py'),
+                                                       '--bin', settings.bin, '--seeds', '0..149'], 600)
+
+
 def mutations(settings):
     """test/mutate.py: broken models, hostile databases and files, under the sanitizers."""
     binary = settings.asan or settings.bin
@@ -122,6 +128,6 @@ def kills(settings):
 
 QUICK = (unit, corpora)
 USUAL = (unit, corpora, documents)
-ALL = (unit, corpora, documents, mutations, kills)
+ALL = (unit, corpora, documents, random_models, mutations, kills)
 
 __all__ = ['QUICK', 'USUAL', 'ALL', 'Skip']
