@@ -109,9 +109,11 @@ test-programs: $(UNIT) $(REPLAY)
 
 # ---- other builds: the same rules with another $(BUILD) ----
 
+ASAN_MAKE = $(SUBMAKE) BUILD=build/asan MODE='-DARENA_DEBUG=1 -DSQLGRAD_DEBUG=1 $(SAN)' \
+            CFLAGS='-O1 -g' SAN_LINK='$(SAN)'
 asan-build:
-	+$(Q)$(SUBMAKE) BUILD=build/asan MODE='-DARENA_DEBUG=1 -DSQLGRAD_DEBUG=1 $(SAN)' \
-	    CFLAGS='-O1 -g' SAN_LINK='$(SAN)' all test-programs
+	+$(Q)$(ASAN_MAKE) all
+	+$(Q)$(ASAN_MAKE) test-programs
 
 debug:
 	+$(Q)$(SUBMAKE) BUILD=build/debug MODE='-DSQLGRAD_DEBUG=1' CFLAGS='-O0 -g3' all
@@ -121,7 +123,8 @@ debug:
 # The installer may bring the compiler itself, so the build is a second make.
 test:
 	$(Q)scripts/install-deps.sh build test
-	+$(Q)$(SUBMAKE) all test-programs
+	+$(Q)$(SUBMAKE) all
+	+$(Q)$(SUBMAKE) test-programs
 	+$(Q)$(SUBMAKE) asan-build
 	$(Q)test/run --all --asan build/asan/sqlgrad
 

@@ -50,8 +50,8 @@ static bool tie(const Block *b, LaneClass *k, const Expr *e, int on, bool *grew)
         if (!is_member(k, x))
             continue;
         k->by_eq |= e->op == OP_eq;
-        if (is_member(k, y) || (on >= 0 && y->src != on))       /* an ON says nothing of the other sources */
-            continue;
+        if (is_member(k, y) || (on >= 0 && (y->src != on || b->src[x->src].join != JOIN_inner)))
+            continue;                   /* the ON of a LEFT source ties that source only, and to rows that exist */
         if (k->col[y->src] >= 0)
             return false;
         k->col[y->src] = y->col;
