@@ -444,10 +444,10 @@ def rows_of(text):
 
 
 def canonical(rows):
-    """Sorted, numbers by six digits, so that a last digit moves nothing; NULL first."""
+    """Sorted, numbers by six digits, so that a last digit moves nothing, then by all of them; NULL first."""
     def order(v):
         return (0, "") if v is None else (2, v) if isinstance(v, str) else (1, f"{v + 0.0 if v else 0.0:.6g}")
-    return sorted(rows, key=lambda r: [order(v) for v in r])
+    return sorted(rows, key=lambda r: ([order(v) for v in r], [v if isinstance(v, (int, float)) else 0 for v in r]))
 
 
 def close(p, q, scale):

@@ -386,6 +386,12 @@ static Code read_plain(Db *db, const DbObject *o, const char *where, Table *out,
     return rc;
 }
 
+/* SQLite allows it; no SQL text of ours could name it. */
+static Code empty_name(Db *db, const char *table, int c, Err *e)
+{
+    return err_set(e, E_INPUT, ERR_db_table, "%s: column %d of %s has an empty name", db_path(db), c + 1, table);
+}
+
 Code db_read(Db *db, const char *table, const char *where, Table *out, Err *e)
 {
     Arena a = { 0 };
@@ -401,6 +407,9 @@ Code db_read(Db *db, const char *table, const char *where, Table *out, Err *e)
         rc = packed_read(db, &p, where, out, &done, e);
     if (!rc && !done)
         rc = read_plain(db, &o, where, out, e);
+    for (int c = 0; !rc && c < out->n_cols; c++)
+        if (!*out->col[c].name)
+            rc = empty_name(db, o.name, c, e);
     arena_free(&a);
     return rc;
 }
@@ -510,7 +519,7 @@ Code db_describe(Db *db, const char *table, CatTable *t, Arena *a, Err *e)
         return rc;
     rc = p.is_packed ? packed_describe(db, &p, t, a, e) : describe_plain(db, &o, t, a, e);
     for (int c = 0; !rc && c < t->n_cols; c++)
-        if (!*t->col[c].name)           /* SQLite allows it; no SQL text of ours could name it */
-            rc = err_set(e, E_INPUT, ERR_db_table, "%s: column %d of %s has an empty name", db_path(db), c + 1, o.name);
+        if (!*t->col[c].name)
+            rc = empty_name(db, o.name, c, e);
     return rc;
 }

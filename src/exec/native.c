@@ -192,7 +192,7 @@ static Code native_bind(Engine *e, const Block *base, const Table *t, Err *err)
 }
 
 /* A copy: the caller's table may go. */
-static bool copy_keys(Native *n, const Table *keys)
+static bool copy_batch_keys(Native *n, const Table *keys)
 {
     Table *to = &n->batch_keys;
 
@@ -225,7 +225,7 @@ static Code native_batch(Engine *e, const Table *keys, Err *err)
     n->err = err;
     n->have_batch = keys != NULL;
     n->batch_ver = ++n->clock;
-    return done(n, !keys || copy_keys(n, keys));
+    return done(n, !keys || copy_batch_keys(n, keys));
 }
 
 /* ---- run ---- */

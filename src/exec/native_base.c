@@ -106,7 +106,8 @@ static bool encode_ints(Native *n, const Col *c, const TableCol *k, size_t count
 {
     for (size_t j = 0; j < count; j++)
         if (!IS_KEY(k->i[j]) && !(k->null && k->null[j]))
-            return native_fail(n, E_INPUT, ERR_native_table, "column %s holds %lld, a number that the native engine keeps for itself", c->name,
+            return native_fail(n, E_INPUT, ERR_native_table,
+                               "column %s holds %lld, a number that the native engine keeps for itself", c->name,
                                (long long)k->i[j]);
     *out = k->i;
     if (!k->null)
@@ -324,7 +325,8 @@ static size_t sort_unique(uint32_t *v, size_t count)
 {
     size_t m = 0;
 
-    qsort(v, count, sizeof *v, compare_u32);
+    if (count)
+        qsort(v, count, sizeof *v, compare_u32);
     for (size_t k = 0; k < count; k++)
         if (k == 0 || v[k] != v[m - 1])
             v[m++] = v[k];

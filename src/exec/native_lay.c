@@ -178,7 +178,8 @@ bool lay_equal_cols(const Lay *y, int c, int d)
 
     if (x->kind == CK_lane || z->kind == CK_lane)
         return x->kind == z->kind;
-    return x->kind == CK_row && z->kind == CK_row && x->type == z->type && !memcmp(x->key, z->key, y->R * sizeof *x->key);
+    return x->kind == CK_row && z->kind == CK_row && x->type == z->type &&
+           (!y->R || !memcmp(x->key, z->key, y->R * sizeof *x->key));
 }
 
 typedef struct ViewWork {

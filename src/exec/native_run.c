@@ -99,7 +99,8 @@ static void load_int(Frame *f, const Ins *i, const Input *in, const LCol *k, con
     }
     for (size_t t = 0; t < c->nt; t++, d += c->nl) {    /* along the lanes: computed keys, or the lanes' own */
         const size_t row = ix ? ix[t] : first + t;
-        const int64_t *from = k->kind == CK_lane ? in->lay->lane_key + c->l0 : k->key + (row == ROW_NONE ? 0 : row) * c->L + c->l0;
+        const size_t at = row == ROW_NONE ? 0 : row * c->L;
+        const int64_t *from = k->kind == CK_lane ? in->lay->lane_key + c->l0 : k->key + at + c->l0;
         for (size_t l = 0; l < c->nl; l++)
             d[l] = row == ROW_NONE ? KEY_NULL : from[l];
     }

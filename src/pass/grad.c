@@ -93,6 +93,8 @@ static void through_block(Back *k, Block *f, const Grad *g)
             grad_through_part(k, f, g, i);
         return;
     }
+    const Grad named = f->kind == BLK_pick ? grad_name_picked(k, f, g) : *g;
+    g = &named;
     for (int s = 0; s < f->n_src; s++) {
         if (!grad_any_active(f->src[s].rel))
             continue;

@@ -57,6 +57,7 @@ void grad_add_columns(Join1 *j, Expr **id, Contribution *out);
 /* All contributions of block f with gradient g to its source s (output column o; branch part). */
 void grad_through_join(Back *k, const Block *f, const Grad *g, int s);
 void grad_through_winner(Back *k, const Block *f, const Grad *g, int o, int s);
+Grad grad_name_picked(Back *k, Block *f, const Grad *g);
 void grad_through_pick(Back *k, Block *f, const Grad *g, int s);
 void grad_through_part(Back *k, const Block *f, const Grad *g, int part);
 

@@ -4,6 +4,8 @@
  * themselves, and the branches of UNION ALL. */
 #include "pass/grad.h"
 
+#include <string.h>
+
 /* ---- MIN and MAX: a pick of the winning row, then g joined with it ---- */
 
 /* The winners' block; slope[c]: column of the derivative towards source column c, SLOPE_one: 1.0 and no
@@ -119,6 +121,19 @@ static int *picked_ids(Back *k, Block *f, int t)
     return at;
 }
 
+/* g, after f has columns for the identities of all its sources; these have no gradient. */
+Grad grad_name_picked(Back *k, Block *f, const Grad *g)
+{
+    const int n = f->n_cols;
+    Grad wide = *g;
+
+    for (int t = 0; t < f->n_src; t++)
+        picked_ids(k, f, t);
+    wide.d = grad_ints(k->a, f->n_cols, -1);
+    memcpy(wide.d, g->d, (size_t)n * sizeof *wide.d);
+    return wide;
+}
+
 static void join_picked(Join1 *j, Block *f, int t, int pick_src)
 {
     Back *k = j->k;
@@ -145,8 +160,6 @@ void grad_through_pick(Back *k, Block *f, const Grad *g, int s)
 
     if (!grad_contributes(&j))
         return;
-    for (int t = 0; t < f->n_src; t++)
-        picked_ids(k, f, t);
     grad_start(&j, k, f, g, s, grad_one_to_one(&j) ? BLK_row : BLK_reduce);
     grad_mark_read(&j, read);
     const int pick_src = blk_add_source(k->p, j.b, f, JOIN_inner, "picked");
