@@ -132,8 +132,8 @@ static Code open_databases(Job *j)
 
     j->db_path = opt_text(j->o, OPT_db, NULL);
     j->state_path = opt_text(j->o, OPT_state, j->db_path);
-    if (j->db_path && !one)
-        rc = db_open(&j->db, j->db_path, DB_READ, &j->e);
+    if (j->db_path && !one && (rc = db_open(&j->db, j->db_path, DB_READ, &j->e)) == OK)
+        db_watch(j->db, &j->s->stop, 0);        /* never the state: a checkpoint is written after Ctrl-C */
     return rc == OK ? open_state(j) : rc;
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef ARENA_DEBUG
 #define ARENA_DEBUG 0
@@ -78,6 +79,13 @@ void *mem_realloc(void *p, size_t old_bytes, size_t nbytes)
 void mem_free(void *p)
 {
     free(p);
+}
+
+size_t mem_default_limit(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 ? (size_t)pages / 4 * 3 * (size_t)size : (size_t)4 << 30;
 }
 
 void *arena_alloc(Arena *a, size_t n)

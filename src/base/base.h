@@ -47,6 +47,7 @@ void *mem_alloc(size_t nbytes);
 void *mem_try(size_t nbytes);                           /* 64-byte aligned, zeroed; free with mem_free */
 void *mem_realloc(void *p, size_t old_bytes, size_t nbytes);
 void  mem_free(void *p);
+size_t mem_default_limit(void);                         /* three quarters of the machine's memory, in bytes */
 
 typedef struct Arena Arena;
 struct Arena { struct ArenaChunk *head; size_t total; };

@@ -13,13 +13,17 @@ typedef enum DbMode { DB_READ, DB_WRITE, DB_CREATE } DbMode;    /* WRITE: must e
 /* spec: an SQLite file, or later duckdb:FILE, postgres://…, trino://….  Hostile files are survivable:
  * defensive mode, untrusted schema, no extension loading. */
 Code db_open(Db **out, const char *spec, DbMode mode, Err *e);
+/* What all databases of the process may take of memory; beyond it statements fail with E_ENV. */
+void db_memory_limit(size_t nbytes);
 /* A connection for the SQL engine: `main` is the file, read-only (NULL: empty, in memory); what db_create
  * and CREATE TEMP make lies in memory and hides a table of the file of the same name. */
 Code db_open_temp(Db **out, const char *readonly_path, Err *e);
 void db_close(Db *db);
 const char *db_path(const Db *db);
-/* From a signal handler or another thread: the running call ends with E_STOPPED. */
-void db_interrupt(Db *db);
+/* Calls on db end with E_STOPPED soon after *stop is set (by a signal handler); stop may be NULL.  `mem`
+ * bounds what all connections hold together, temporary tables included: 0 means three quarters of the
+ * machine's memory. */
+void db_watch(Db *db, volatile int *stop, size_t mem);
 
 /* Table and view names, in name order, without sqlite_%; in the arena. */
 Code db_tables(Db *db, Arena *a, const char ***names, int *n, Err *e);

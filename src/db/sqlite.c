@@ -243,6 +243,11 @@ static Code connect_memory(Db *db, Err *e)
     return sqlite3_open_v2(":memory:", &db->h, flags, NULL) ? sqlite_fail(db, e) : harden(db, e);
 }
 
+void db_memory_limit(size_t nbytes)
+{
+    sqlite3_hard_heap_limit64((sqlite3_int64)(nbytes < INT64_MAX ? nbytes : INT64_MAX));
+}
+
 Code db_open_temp(Db **out, const char *readonly_path, Err *e)
 {
     *out = NULL;
@@ -269,9 +274,17 @@ const char *db_path(const Db *db)
     return db->path;
 }
 
-void db_interrupt(Db *db)
+static int must_stop(void *stop)
 {
-    sqlite3_interrupt(db->h);
+    return *(volatile int *)stop != 0;
+}
+
+void db_watch(Db *db, volatile int *stop, size_t mem)
+{
+    const int64_t all = (int64_t)sysconf(_SC_PHYS_PAGES) / 4 * 3 * (int64_t)sysconf(_SC_PAGESIZE);
+
+    sqlite3_hard_heap_limit64(mem ? (int64_t)mem : all);
+    sqlite3_progress_handler(db->h, stop ? 100000 : 0, must_stop, (void *)stop);
 }
 
 bool drv_is_temp(const Db *db)

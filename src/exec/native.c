@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Rows of an assignment's source for every row of its target, kept while neither side's rows change. */
 typedef struct AssignMap { uint64_t target_rows, target_lane, from_rows, from_lane; Arr from; } AssignMap;
@@ -27,13 +26,6 @@ static Rel *rel_of(Native *n, const Block *b)
 }
 
 /* ---- open, close ---- */
-
-static size_t default_limit(void)
-{
-    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-
-    return pages > 0 && size > 0 ? (size_t)pages / 4 * 3 * (size_t)size : (size_t)4 << 30;
-}
 
 static bool is_assigned(const Prog *p, const Block *b)
 {
@@ -155,7 +147,7 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->trace = getenv("SQLGRAD_TRACE") && strstr(getenv("SQLGRAD_TRACE"), "exec");
     n->k = kern_for(o->f64);
     n->esz = o->f64 ? sizeof(double) : sizeof(float);
-    n->limit = o->mem_limit ? o->mem_limit : default_limit();
+    n->limit = o->mem_limit ? o->mem_limit : mem_default_limit();
     n->n_threads = o->threads > 0 ? o->threads : 1;
     n->rel = ARENA_ARRAY(&n->arena, Rel, p->n_blocks + 1);
     n->assign_map = ARENA_ARRAY(&n->arena, AssignMap, p->n_assigns + 1);

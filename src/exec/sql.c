@@ -93,9 +93,12 @@ static Code sql_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
     SqlEngine *g = mem_alloc(sizeof *g);
     *g = (SqlEngine){ .head = { &engine_sql }, .p = p, .o = *o, .d = dialect_find("sqlite") };
     g->table = ARENA_ARRAY(&g->a, SqlTable, p->n_blocks + 1);
+    db_memory_limit(o->mem_limit ? o->mem_limit : mem_default_limit());     /* temporary tables live in memory */
     const Code rc = db_open_temp(&g->db, o->db_path, e);
     if (rc != OK)
         sql_close(&g->head);
+    else
+        db_watch(g->db, o->stop, o->mem_limit);
     *out = rc == OK ? &g->head : NULL;
     return rc;
 }
