@@ -331,6 +331,14 @@ NORETURN static void fail_operator(Query *q, const char *name, Span at)
     diag_fail(q->b->c, ERR_expr_operator, at, "the language has no operator %s; %s", name, hint);
 }
 
+/* A literal is negated at once, as the parser does where the sign stands right before it: what is printed reads back. */
+static Expr *negated(Query *q, Expr *e)
+{
+    if (e->op == OP_lit_int && e->i != INT64_MIN)
+        return ex_int(q->a, -e->i);
+    return e->op == OP_lit_real ? ex_real(q->a, -e->r) : ex1(q->a, OP_neg, e);
+}
+
 static Expr *operator_expr(Ctx *x, const PgQuery__AExpr *n)
 {
     Query *q = x->q;
@@ -345,7 +353,7 @@ static Expr *operator_expr(Ctx *x, const PgQuery__AExpr *n)
             fail_operator(q, name, op_at);
         Expr *e = expr_num(q, expr_bind(x, n->rexpr), name);
         const Span at = span_join(op_at, e->at);
-        return *name == '-' ? expr_at(ex1(q->a, OP_neg, e), at) : e;
+        return *name == '-' ? expr_at(negated(q, e), at) : e;
     }
     const bool compares = comparison_op(name, &op);
     if (!compares && (strlen(name) != 1 || !strchr("+-*/%", *name)))
