@@ -12,6 +12,9 @@
  *         fprintf(stderr, "%s\n", sqlgrad_errmsg(s));
  *     sqlgrad_free(s);
  *
+ * The native engine starts the machine's C compiler, if there is one, and keeps what it made in the user's cache
+ * directory (doc/libraries.md).  In a process that must not start others set "no-loops" to "1".
+ *
  * Link with -lsqlgrad; `pkg-config sqlgrad` knows the rest. */
 #ifndef SQLGRAD_H
 #define SQLGRAD_H

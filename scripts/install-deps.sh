@@ -10,7 +10,7 @@
 # When everything is there it costs one dpkg-query and prints nothing.
 set -u
 
-build="gcc make libc6-dev libpg-query-dev libprotobuf-c-dev libsqlite3-dev zlib1g-dev"
+build="gcc make libc6-dev libpg-query-dev libprotobuf-c-dev libsqlite3-dev zlib1g-dev libisl-dev"
 test="sqlite3 pkg-config python3 python3-numpy python3-torch"
 demo="sqlite3 dataset-fashion-mnist"
 
@@ -21,19 +21,21 @@ check() {
     dir=$(mktemp -d) || exit 3
     trap 'rm -rf "$dir"' EXIT
     cat > "$dir/t.c" <<'C'
+#include <isl/ctx.h>
+#include <isl/set.h>
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
 #include <sqlite3.h>
 #include <zlib.h>
-int main(void) { return sqlite3_libversion_number() == 0 || !zlibVersion(); }
+int main(void) { return sqlite3_libversion_number() == 0 || !zlibVersion() || !isl_ctx_alloc(); }
 C
     command -v "${CC:-cc}" >/dev/null 2>&1 || {
         say "No C compiler (${CC:-cc}).  On Debian: apt-get install $build"
         exit 3
     }
-    "${CC:-cc}" -o "$dir/t" "$dir/t.c" -lpg_query -lprotobuf-c -lsqlite3 -lz >"$dir/log" 2>&1 && return 0
+    "${CC:-cc}" -o "$dir/t" "$dir/t.c" -lpg_query -lprotobuf-c -lsqlite3 -lz -lisl >"$dir/log" 2>&1 && return 0
     sed -n '1,3p' "$dir/log" >&2
-    say "A library is missing (libpg_query 15, protobuf-c, sqlite3, zlib)."
+    say "A library is missing (libpg_query 15, protobuf-c, sqlite3, zlib, isl)."
     say "On Debian: apt-get install $build"
     say "'make test' and 'make demo' install what they need themselves."
     exit 3

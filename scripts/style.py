@@ -25,7 +25,7 @@ CALLS = {
 
 # header -> the most files that may include it, and where
 LIBRARIES = {'sqlite3.h': (1, 'src/db/sqlite.c'), 'zlib.h': (1, 'src/'), 'pg_query': (9, 'src/front/'),
-             'dlfcn.h': (1, 'src/exec/'), 'cblas.h': (1, 'src/exec/')}
+             'isl/': (1, 'src/lower/'), 'dlfcn.h': (1, 'src/exec/'), 'cblas.h': (1, 'src/exec/')}
 
 # Nothing may recognise a model, a table or a layer of a network by its name.
 NAMES = r'"[^"\n]*\b(?:conv\d?|relu\d?|pool\d?|flatten|samples|labels|fc\d|softmax|embedding)\b[^"\n]*"'

@@ -22,6 +22,7 @@ from `sqlgrad_errid`. Ids stay the same when messages get better. An error in th
 | `note` | what means something else in other databases; never an error |
 | `grad` | what cannot be differentiated |
 | `native`, `sql` | the two engines |
+| `cc` | the C compiler that the native engine uses; it does without |
 | `db`, `data` | databases and files to import |
 | `train`, `api` | training; options and commands |
 | `mem` | no memory |

@@ -133,7 +133,9 @@ Code command_emit(Job *j)
 
 /* ---- explain ---- */
 
-typedef enum Stage { STAGE_bind, STAGE_grad, STAGE_opt, STAGE_sql } Stage;
+#define EXPLAIN_BATCH 128
+
+typedef enum Stage { STAGE_bind, STAGE_grad, STAGE_opt, STAGE_sql, STAGE_loop, STAGE_c } Stage;
 typedef struct Explain { EmitPlan e; Stage stage; bool differentiate; } Explain;
 
 static void print_stage(Job *j, void *arg)
@@ -145,14 +147,20 @@ static void print_stage(Job *j, void *arg)
         add_grad(j, e);
     else if (x->stage != STAGE_bind)
         passes_before(j, e->bound.p);
-    keep_users(j, e);
-    if (x->stage == STAGE_opt || x->stage == STAGE_sql)
+    if (x->stage >= STAGE_loop && x->differentiate)
+        keep_results(j, e);                     /* what training asks for */
+    else
+        keep_users(j, e);
+    if (x->stage >= STAGE_opt)
         passes_run(j, e->bound.p, e->keep, e->n_keep);
     if (x->stage == STAGE_sql) {
         const EmitOpts o = { .what = x->differentiate ? EMIT_grad : EMIT_forward };
         pass_sqljoin(e->bound.p);
         prog_analyse(e->bound.p);
         emit_script(&e->out, e->bound.p, &o, dialect_find("sqlite"));
+    } else if (x->stage >= STAGE_loop) {
+        pass_inline(e->bound.p, e->keep, e->n_keep);
+        prog_analyse(e->bound.p);
     } else {
         print_prog(&e->out, e->bound.p, &dialect_canonical, true);
     }
@@ -176,17 +184,53 @@ static bool has_params(const Prog *p)
 
 static Code stage_word(Job *j, Stage *out)
 {
-    static const char *const stages[] = { "bind", "grad", "opt", "sql" };
+    static const char *const stages[] = { "bind", "grad", "opt", "sql", "loop", "c" };
     const char *stage = opt_text(j->o, OPT_stage, "bind");
 
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < (int)COUNT_OF(stages); k++)
         if (!strcmp(stages[k], stage)) {
             *out = (Stage)k;
             return OK;
         }
-    if (!strcmp(stage, "loop") || !strcmp(stage, "c"))
-        return err_set(&j->e, E_USAGE, ERR_api_not_yet, "--stage %s is not there yet; there are bind, grad, opt and sql", stage);
-    return err_set(&j->e, E_USAGE, ERR_api_value, "--stage is bind, grad, opt or sql, not \"%s\"", stage);
+    return err_set(&j->e, E_USAGE, ERR_api_value, "--stage is bind, grad, opt, sql, loop or c, not \"%s\"", stage);
+}
+
+/* The first batch, if there are batches. */
+static Code first_batch(Job *j, const EngineOps *ops, Engine *g, const Bound *b)
+{
+    const int64_t want = opt_int(j->o, OPT_batch, EXPLAIN_BATCH);
+    Table keys = { 0 }, first = { 0 };
+    Code rc = batch_keys(b->p, b->feed, b->n_feeds, &keys, &j->e);
+
+    if (rc == OK && keys.n_rows) {
+        const size_t n = keys.n_rows < (uint64_t)want ? keys.n_rows : (size_t)want;
+        rc = batch_take(&keys, NULL, 0, n, &first, &j->e);
+        if (rc == OK) rc = ops->batch(g, &first, &j->e);
+    }
+    table_free(&first);
+    table_free(&keys);
+    return rc;
+}
+
+/* What the engine makes of the program is known once it has run. */
+static Code explain_engine(Job *j, Explain *x)
+{
+    EmitPlan *e = &x->e;
+    const EngineOps *ops;
+    EngineOpts eo;
+    Engine *g = NULL;
+    Code rc = engine_pick(j, &ops, &eo);
+
+    inputs_feed(j, &e->bound);
+    if (rc == OK) rc = ops->open(&g, e->bound.p, &eo, &j->e);
+    for (int k = 0; k < e->bound.n_feeds && rc == OK; k++)
+        rc = ops->bind(g, e->bound.feed[k].base, e->bound.feed[k].t, &j->e);
+    if (rc == OK) rc = first_batch(j, ops, g, &e->bound);
+    if (rc == OK) rc = ops->run(g, e->keep, e->n_keep, true, &j->e);
+    if (rc == OK) rc = ops->explain(g, x->stage == STAGE_c, &e->out, &j->e);
+    if (g)
+        ops->close(g);
+    return rc;
 }
 
 /* opt shows the forward program, whose dump reads back as a model, unless --loss or --wrt ask for gradients. */
@@ -201,8 +245,9 @@ Code command_explain(Job *j)
     if (rc != OK)
         return rc;
     x.differentiate = x.stage == STAGE_grad || (asked && x.stage != STAGE_bind) ||
-                      (x.stage == STAGE_sql && has_loss(x.e.bound.p) && has_params(x.e.bound.p));
+                      (x.stage >= STAGE_sql && has_loss(x.e.bound.p) && has_params(x.e.bound.p));
     rc = job_guard(j, print_stage, &x);
+    if (rc == OK && x.stage >= STAGE_loop) rc = explain_engine(j, &x);
     if (rc == OK)
         say_script(j, &x.e.out);
     buf_free(&x.e.out);

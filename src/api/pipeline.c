@@ -158,7 +158,7 @@ static Code check_names(Job *j, OptId k, const char *const *more, int n_more)
 
 Code passes_check(Job *j)
 {
-    static const char *const stages[] = { "all", "bind", "grad", "sqljoin" };
+    static const char *const stages[] = { "all", "bind", "grad", "sqljoin", "inline" };
     const Code rc = check_names(j, OPT_no_pass, NULL, 0);
 
     return rc == OK ? check_names(j, OPT_dump, stages, COUNT_OF(stages)) : rc;
@@ -209,6 +209,9 @@ void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
     if (j->cmd->letter == 'e' || !strcmp(opt_text(j->o, OPT_engine, ""), "sql")) {
         pass_sqljoin(p);
         after_pass(j, p, "sqljoin");
+    } else if (j->cmd->letter != 'x') {
+        pass_inline(p, keep, n_keep);
+        after_pass(j, p, "inline");
     }
 }
 
@@ -219,6 +222,27 @@ static size_t memory_limit(const Job *j)
     size_t bytes;
 
     return __builtin_mul_overflow((size_t)opt_int(j->o, OPT_memory, 0), (size_t)1000000, &bytes) ? SIZE_MAX : bytes;
+}
+
+/* A command may open several engines: the file starts empty, and each adds what it compiles. */
+static Code start_kept_c(Job *j)
+{
+    const char *path = opt_text(j->o, OPT_keep_c, NULL);
+    FILE *f = path && !j->kept_c ? fopen(path, "we") : NULL;
+
+    if (path && !j->kept_c && (!f || fclose(f) != 0))
+        return err_set(&j->e, E_ENV, ERR_cc_keep, "%s cannot be written: %s", path, strerror(errno));
+    j->kept_c = true;
+    return OK;
+}
+
+static void note_no_cc(void *arg, const Err *why)
+{
+    Job *j = arg;
+
+    if (!j->note_no_cc)
+        job_note(j, why->id, "without compiled loops, which is slower: %s", why->msg);
+    j->note_no_cc = true;
 }
 
 Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
@@ -233,8 +257,10 @@ Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
     if (strcmp(precision, "f32") && strcmp(precision, "f64"))
         return err_set(&j->e, E_USAGE, ERR_api_value, "--precision is f32 or f64, not \"%s\"", precision);
     *eo = (EngineOpts){ .f64 = !strcmp(precision, "f64"), .threads = threads < 1 ? 1 : threads > 1024 ? 1024 : (int)threads,
-                        .mem_limit = memory_limit(j), .db_path = j->db_path, .stop = &j->s->stop };
-    return OK;
+                        .mem_limit = memory_limit(j), .db_path = j->db_path, .stop = &j->s->stop,
+                        .no_loops = opt_flag(j->o, OPT_no_loops), .keep_c = opt_text(j->o, OPT_keep_c, NULL),
+                        .no_cc = note_no_cc, .no_cc_arg = j };
+    return *ops == &engine_native ? start_kept_c(j) : OK;
 }
 
 typedef struct SplitCall { Prog *p; Block **target; int n; Split out; } SplitCall;

@@ -45,6 +45,8 @@ typedef struct Job {
     uint64_t seed;
     int shown;                          /* diagnostics already passed on */
     int n_dumps;                        /* --dump-dir: files written */
+    bool kept_c;                        /* --keep-c: what an earlier command left there is gone */
+    bool note_no_cc;                    /* said that there is no compiler */
     double load_seconds, compile_seconds;
 } Job;
 

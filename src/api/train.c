@@ -69,7 +69,7 @@ void step_options(Job *j, const Goal *g, StepOpts *out)
 static const OptId may_differ[] = { OPT_epochs, OPT_steps, OPT_eval_every, OPT_ckpt_every };
 static const OptId not_stored[] = {
     OPT_db, OPT_state, OPT_threads, OPT_memory, OPT_chunk, OPT_json, OPT_quiet, OPT_progress, OPT_show_ids, OPT_resume,
-    OPT_fresh, OPT_verify, OPT_dump, OPT_dump_dir,
+    OPT_fresh, OPT_verify, OPT_dump, OPT_dump_dir, OPT_keep_c,
 };
 
 static bool option_in(int k, const OptId *list, size_t n)

@@ -99,6 +99,11 @@
     E(native_overflow, "native.overflow", "an INTEGER computation left the range of 64 bits")      \
     E(native_table, "native.table", "a table bound to the native engine lacks a column, or holds what cannot be a key") \
     E(native_stopped, "native.stopped", "a computation that was interrupted")                      \
+    E(cc_missing, "cc.missing", "no C compiler: it is not there or cannot be started")             \
+    E(cc_failed, "cc.failed", "the C compiler failed, or what it made cannot be loaded")           \
+    E(cc_place, "cc.place", "no directory in which a C compiler could work: full, read-only, or open to others") \
+    E(cc_keep, "cc.keep", "the file that the generated C is to be kept in cannot be written")      \
+    E(sql_explain, "sql.explain", "loops were asked for of the SQL engine") \
     E(sql_overflow, "sql.overflow", "an INTEGER computation of the SQL engine left the range of 64 bits")
 
 #define ERRORS_DB(E)                                                                               \

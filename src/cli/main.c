@@ -9,17 +9,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 static sqlgrad *session;                /* for the signal handler */
 
 typedef struct Screen { int progress; int broken; } Screen;  /* columns of a progress line shown; stdout is gone */
 
+/* A second Ctrl-C ends the process at once, but not within a second: sudo, timeout and others send each signal twice. */
 static void on_interrupt(int sig)
 {
-    (void)sig;
-    sqlgrad_interrupt(session);
-    signal(SIGINT, SIG_DFL);            /* a second Ctrl-C ends the process at once */
+    static volatile sig_atomic_t asked;
+    static time_t first;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!asked) {
+        asked = 1;
+        first = now.tv_sec;
+        sqlgrad_interrupt(session);
+    } else if (now.tv_sec > first + 1) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    }
 }
 
 static void clear_progress(Screen *s)

@@ -17,6 +17,9 @@ typedef struct EngineOpts {
     size_t mem_limit;           /* bytes the engine may plan for; 0: three quarters of the machine's */
     const char *db_path;        /* sql: the database file with the user's tables, opened read-only; or NULL */
     volatile int *stop;         /* set from a signal handler: long phases end with E_STOPPED */
+    bool no_loops;              /* native: tuple lists only; nothing is compiled */
+    const char *keep_c;         /* native: a file that generated C is added to, made by the caller; or NULL */
+    void (*no_cc)(void *arg, const Err *why); void *no_cc_arg;      /* native: called where it must do without a compiler; or NULL */
 } EngineOpts;
 
 typedef struct EngineOps {
@@ -41,6 +44,8 @@ typedef struct EngineOps {
     /* The first evaluated block, in program order, that holds an infinity or NaN (or in SQL a NULL where
      * none can be); NULL: all finite. */
     const Block *(*nonfinite)(Engine *);
+    /* After run: how each block was computed, and why so; `text`: the generated C in place of the loops. */
+    Code (*explain)(Engine *, bool text, Buf *out, Err *e);
 } EngineOps;
 
 struct Engine { const EngineOps *ops; };        /* the first member of each engine's own structure */

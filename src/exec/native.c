@@ -10,7 +10,7 @@
 #include <time.h>
 
 /* Rows of an assignment's source for every row of its target, kept while neither side's rows change. */
-typedef struct AssignMap { uint64_t target_rows, target_lane, from_rows, from_lane; Arr from; } AssignMap;
+typedef struct AssignMap { uint64_t target_rows, target_lane, from_rows, from_lane; bool same; Arr from; } AssignMap;
 
 static Native *native_of(Engine *e)
 {
@@ -97,11 +97,12 @@ static void print_trace(const Native *n)
         for (int g = 0; g < p->n_legs; g++)
             tuples += p->leg[g].n;
         if (r->evaluated)
-            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu  %4d %9.3f %5d %9.3f %s%s%s%s\n", r->b->name,
+            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu  %4d %9.3f %5d %9.3f %s%s%s%s%s %s\n", r->b->name,
                     block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, r->spent.settled, 1e3 * r->spent.settling,
                     r->spent.computed, r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
-                    p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
-                    p->n_legs && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "");
+                    p->nest ? "nest " : "", p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
+                    p->n_legs && !p->nest && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "",
+                    p->no_nest && !p->nest ? p->no_nest : "");
     }
 }
 
@@ -120,11 +121,13 @@ static void native_close(Engine *e)
                 lay_free(n, r->view[c]);
         if (!r->b)
             continue;
+        nest_drop(n, r);
         lay_free(n, &r->lay);
         if (r->base)
             base_free(n, r);
         plan_free(n, r);
     }
+    nest_close(n);
     for (int k = 0; n->assign_map && k < n->p->n_assigns; k++)
         arr_drop(n, &n->assign_map[k].from);
     table_free(&n->batch_keys);
@@ -151,6 +154,9 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->n_threads = o->threads > 0 ? o->threads : 1;
     n->rel = ARENA_ARRAY(&n->arena, Rel, p->n_blocks + 1);
     n->assign_map = ARENA_ARRAY(&n->arena, AssignMap, p->n_assigns + 1);
+    n->queue = ARENA_ARRAY(&n->arena, Rel *, p->n_blocks + 1);
+    n->blind = ARENA_ARRAY(&n->arena, bool, p->n_blocks + 1);
+    prog_blind(p, n->blind);
     for (int k = 0; ok && k < p->n_blocks; k++) {
         n->n_rels = k + 1;
         ok = open_rel(n, k);
@@ -242,11 +248,13 @@ static bool evaluate(Native *n, Rel *r)
     if (r->b->kind == BLK_base)
         return base_load(n, r);
     const double t0 = seconds(n);
-    if (!plan_stale(n, r, &stale) || (stale && !plan_settle(n, r)))
+    if (!plan_stale(n, r, &stale))
+        return false;
+    if (stale && (!nest_flush(n) || !plan_settle(n, r) || !nest_compile(n)))
         return false;
     const double t1 = seconds(n);
     const bool moved = plan_inputs_moved(r);
-    if (moved && !plan_compute(n, r))
+    if (moved && !(r->plan.nest ? nest_compute(n, r) : nest_flush(n) && plan_compute(n, r)))
         return false;
     r->spent.settled += stale;
     r->spent.computed += moved;
@@ -264,12 +272,50 @@ static void need_rel(Rel *r)
         need_rel(r->src[s]);
 }
 
+static bool sources_settled(const Rel *r)
+{
+    for (int s = 0; s < r->b->n_src; s++)
+        if (r->src[s]->b->kind != BLK_base && !r->src[s]->plan.settled)
+            return false;
+    return true;
+}
+
+static bool settle_early(Native *n, Rel *r)
+{
+    size_t L;
+
+    if (r->b->kind == BLK_base || r->life == LIFE_static)
+        return evaluate(n, r);
+    n->at = r->b;
+    if (r->plan.settled || r->plan.hard || !sources_settled(r))
+        return true;
+    n->ahead = true;
+    const bool ok = plan_settle(n, r) && (!r->plan.settled || plan_output_lanes(n, r, &L));
+    n->ahead = false;
+    return ok;
+}
+
+/* What is new is settled first, so that all its nests are compiled at once. */
+static bool settle_new(Native *n)
+{
+    bool new = false;
+
+    for (int k = 0; k < n->n_rels; k++)
+        new |= n->rel[k].needed && n->rel[k].b->kind != BLK_base && !n->rel[k].plan.settled && !n->rel[k].plan.hard;
+    for (int k = 0; new && k < n->n_rels; k++)
+        if (n->rel[k].needed && !settle_early(n, &n->rel[k]))
+            return false;
+    return !new || nest_compile(n);
+}
+
 static bool evaluate_needed(Native *n)
 {
+    if (!settle_new(n))
+        return false;
     for (int k = 0; k < n->n_rels; k++)
         if (n->rel[k].needed && !evaluate(n, &n->rel[k]))
             return false;
-    return true;
+    return nest_flush(n);
 }
 
 static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_step, Err *err)
@@ -333,6 +379,7 @@ static bool match_rows(Native *n, const Assign *a, Rel *target, Rel *from, Assig
             code[c] = key_t[c][k];
         const uint32_t g = keys_find(&t, code);
         ((uint32_t *)m->from.p)[k] = g == ROW_NONE ? ROW_NONE : t.first[g];
+        m->same = (k == 0 || m->same) && ((uint32_t *)m->from.p)[k] == k;
     }
     keys_free(n, &t);
     m->target_rows = target->lay.rows_ver;
@@ -359,7 +406,7 @@ static bool gather_new(Native *n, NewCol *c, Rel *from, int from_col)
             ((int64_t *)c->key.p)[k] = c->map[k] == ROW_NONE ? KEY_NULL : code[c->map[k]];
         return true;
     }
-    if (!arr_need(n, &c->val, N * n->esz) || !arr_need(n, &c->null, N))
+    if (!lay_plain(n, &from->lay) || !arr_need(n, &c->val, N * n->esz) || !arr_need(n, &c->null, N))
         return false;
     n->k->gather(c->val.p, c->null.p, c->k->val, c->k->nulls ? c->k->null : NULL, c->map, N);
     return true;
@@ -395,10 +442,31 @@ static bool put_new(Native *n, NewCol *c)
         to->any_null |= null;
     }
     if (to->kind == CK_val)
-        to->finite = n->k->finite(to->val, N);
+        to->unscanned = true;
     else
         y->rows_ver = ++n->clock;
     y->val_ver = ++n->clock;
+    return true;
+}
+
+/* Numbers of a derived relation in the same order move at once. */
+static bool moves_whole(const Rel *target, const Rel *from, const AssignMap *m, const Assign *a, int c)
+{
+    const LCol *to = &target->lay.col[a->to_col[c]], *k = &from->lay.col[a->from_col[c]];
+
+    return m->same && from->b->kind != BLK_base && !from->lay.masked && lay_size(&from->lay) == lay_size(&target->lay) &&
+           to->kind == CK_val && k->kind == CK_val && !k->nulls && !to->nulls;
+}
+
+static bool move_whole(Native *n, Rel *target, Rel *from, int to_col, int from_col)
+{
+    LCol *to = &target->lay.col[to_col];
+
+    if (!lay_plain(n, &from->lay))
+        return false;
+    memcpy(to->val, from->lay.col[from_col].val, lay_size(&target->lay) * n->esz);
+    to->unscanned = true;
+    target->lay.val_ver = ++n->clock;
     return true;
 }
 
@@ -423,6 +491,10 @@ static Code native_assign(Engine *e, Err *err)
         n->at = target->b;
         ok = can_assign(n, target) && base_load(n, target) && match_rows(n, &p->assign[k], target, from, &n->assign_map[k]);
         for (int c = 0; ok && c < p->assign[k].n_cols; c++) {
+            if (moves_whole(target, from, &n->assign_map[k], &p->assign[k], c)) {
+                ok = move_whole(n, target, from, p->assign[k].to_col[c], p->assign[k].from_col[c]);
+                continue;
+            }
             NewCol now = { .target = target, .col = p->assign[k].to_col[c], .map = n->assign_map[k].from.p };
             ok = gather_new(n, &now, from, p->assign[k].from_col[c]);
             VEC_PUSH(&n->scratch, col, n_cols, now);
@@ -504,7 +576,10 @@ static Code native_fetch(Engine *e, const Block *b, bool hidden, Table *out, Err
         return done(n, native_fail(n, E_USAGE, ERR_native_table, "it was not evaluated"));
     for (int c = 0; c < b->n_cols; c++)
         n_cols += hidden || !b->col[c].hidden;
-    bool ok = table_init(out, b->name, n_cols, count_here(y));
+    bool ok = lay_plain(n, y);
+    if (!ok)
+        return done(n, false);
+    ok = table_init(out, b->name, n_cols, count_here(y));
     for (int c = 0, to = 0; ok && c < b->n_cols; c++) {
         if (b->col[c].hidden && !hidden)
             continue;
@@ -532,12 +607,12 @@ static const Block *native_nonfinite(Engine *e)
 
     for (int k = 0; k < n->n_rels; k++)
         for (int c = 0; n->rel[k].evaluated && c < n->rel[k].lay.n_cols; c++)
-            if (!n->rel[k].lay.col[c].finite)
+            if (!lay_finite(n, &n->rel[k].lay, c))
                 return n->rel[k].b;
     return NULL;
 }
 
 const EngineOps engine_native = {
     "native", native_open, native_close, native_bind, native_batch, native_run, native_assign, native_fetch,
-    native_nonfinite
+    native_nonfinite, nest_explain
 };

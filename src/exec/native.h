@@ -20,11 +20,13 @@
  *   native_ints.c     kernels on integers, truth values and texts
  *   native_kernels.c  kernels on numbers, for float and double, for several kinds of CPU
  *   native_compute.c  numeric phase: rows, sums, picks
+ *   native_nest.c     blocks as loop nests: what is lowered, compiled, and run in place of a tuple list
  *   native_pool.c     threads */
 #ifndef SG_NATIVE_H
 #define SG_NATIVE_H
 
 #include "exec/engine.h"
+#include "lower/lower.h"
 
 /* A key is an int64: an INTEGER itself, the code of a TEXT, a REAL as ordered bits.  Two values mean something
  * else; they lie below the bits of any REAL, and data that holds them is refused. */
@@ -79,6 +81,11 @@ typedef struct LCol {
     Arr key_mem, val_mem, null_mem;
     Arr xkey; uint64_t xkey_ver;        /* codes at flat positions, made when a reader asks */
     size_t n_distinct; uint64_t distinct_ver;
+    /* The same numbers in blocks of W lanes, as nests have them (nest.h): they are those of val_ver `blk_ver`. */
+    void *blk; Arr blk_mem; uint64_t blk_ver;
+    bool blk_only;              /* val was not made yet */
+    bool val_asked;             /* it was, once: base tables keep making it */
+    bool unscanned;             /* finite is not known yet */
 } LCol;
 
 typedef struct Lay {
@@ -97,6 +104,9 @@ typedef struct Lay {
     bool same_order;            /* flat positions are those of the original: arrays are shared */
     uint32_t *perm; Arr perm_mem;       /* flat position here -> there */
     uint64_t of_rows, of_lane, of_val;
+    /* what nests know of it: read with lanes, and with all keys as dimensions */
+    struct LayShape { Regular reg; bool looked, ok; uint64_t rows, lane; Arena arena; } shape[2];
+    Arr place_mem; bool place_only;     /* a pick: places of the winners; pres was not made yet */
 } Lay;
 
 size_t lay_size(const Lay *y);
@@ -105,6 +115,8 @@ void lay_free(Native *n, Lay *y);
 /* The layout of r whose lane is column col, or NULL: its rows are no product (*err: out of memory). */
 Lay *lay_with_lane(Native *n, Rel *r, int col, bool *err);
 bool lay_values(Native *n, Rel *r, Lay *y);             /* bring a view's values up to date */
+bool lay_plain(Native *n, Lay *y);                      /* val and pres, where only nests' forms of them are there */
+bool lay_finite(Native *n, Lay *y, int c);              /* are all numbers of column c finite? */
 /* Codes of column c at flat positions; values are read as they are now. */
 const int64_t *lay_codes(Native *n, Lay *y, int c);
 size_t lay_distinct(Native *n, Lay *y, int c);          /* of a CK_row column, over R rows; 0: unknown */
@@ -293,6 +305,8 @@ typedef struct Leg {
 
 typedef struct SrcSeen { uint64_t rows, lane, val, used_val; Lay *lay; } SrcSeen;
 
+typedef struct NestPlan NestPlan;
+
 typedef struct Plan {
     bool settled, hard;         /* hard: lists are built from present values, anew when they change */
     bool fresh;                 /* settled since the last computation */
@@ -303,6 +317,8 @@ typedef struct Plan {
     Leg *leg; int n_legs;
     SrcSeen *seen;
     bool computed;
+    NestPlan *nest;             /* not NULL: a nest, in place of the lists */
+    const char *no_nest;        /* why not */
 } Plan;
 
 struct Rel {
@@ -313,7 +329,7 @@ struct Rel {
     Lay **view;                 /* by column */
     Lifetime life;
     bool *batch_col;            /* the column carries a batch key */
-    bool needed;
+    bool needed, queued;        /* queued: its nest runs at the next flush */
     struct Base *base;
     Plan plan;
     bool evaluated;             /* in the last run or before */
@@ -340,6 +356,11 @@ struct Native {
     uint64_t batch_ver;
     bool trace;
     struct AssignMap *assign_map;
+    bool *blind;                /* by block id: see lower_block */
+    bool ahead;                 /* settling before anything is computed: what needs values waits */
+    bool no_cc;                 /* there is no compiler */
+    struct NestLib *libs;
+    Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
 };
 
 static inline double val_get(const Native *n, const void *v, size_t i)
@@ -366,7 +387,7 @@ bool base_is_batched(const Rel *r);
 bool plan_open(Native *n, Rel *r);
 void plan_free(Native *n, Rel *r);
 bool plan_stale(Native *n, Rel *r, bool *stale);        /* must the lists be built again? */
-bool plan_settle(Native *n, Rel *r);
+bool plan_settle(Native *n, Rel *r);                     /* n->ahead: it may be left unsettled */
 bool plan_inputs_moved(const Rel *r);                   /* must it be computed again? */
 bool plan_compute(Native *n, Rel *r);
 /* Reads: the sources, or of a union its parts (source -1: a row of constants). */
@@ -390,6 +411,20 @@ bool known_on(Input *in, const Expr *e, int on, bool hard);
 bool pres_known(const Input *in, bool hard);
 /* Codes of e over `count` tuples. */
 bool settle_codes(Native *n, const Block *b, Input *in, int n_in, const Expr *e, size_t count, int64_t *out);
+
+/* nest */
+bool nest_settle(Native *n, Rel *r, bool *done);        /* *done: it is a nest */
+bool nest_compile(Native *n);                           /* all that have no code yet */
+bool nest_compute(Native *n, Rel *r);                   /* now, or at the next flush */
+bool nest_flush(Native *n);
+void nest_drop(Native *n, Rel *r);
+void nest_close(Native *n);
+Code nest_explain(Engine *e, bool text, Buf *out, Err *err);
+size_t nest_width(const Native *n);                     /* lanes of a block */
+bool nest_room(Native *n, const Lay *y, Arr *a);        /* for all rows of a column, in blocks of lanes */
+bool plan_output_lanes(Native *n, Rel *r, size_t *L);   /* lanes of the sources, kept by the output or not */
+void plan_remember(Rel *r);                             /* the values it was computed from */
+void plan_forget_lanes(Rel *r);
 
 /* pool: fn(arg, part) for every part; parts are handed out in any order */
 Pool *pool_open(int n_threads);

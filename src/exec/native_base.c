@@ -449,6 +449,12 @@ static bool load_keys(Native *n, Rel *r, const Places *p, size_t R)
     return ok;
 }
 
+/* One number of the table, 0 where it is NULL. */
+static double table_number(const TableCol *k, size_t at)
+{
+    return k->null && k->null[at] ? 0 : k->type != T_REAL ? (double)k->i[at] : k->bytes ? k->lut[k->bytes[at]] : k->r[at];
+}
+
 /* Blocks of rows, so that neither the table's order nor the lanes' strides miss the cache for long. */
 static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, LCol *to)
 {
@@ -460,12 +466,33 @@ static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, L
             for (size_t r = r0; r < y->R && r < r0 + step; r++) {
                 const size_t at = table_at(t, k, place(p, r, l)), to_at = r * y->L + l;
                 const bool null = k->null && k->null[at];
-                const double x = null ? 0 : k->type != T_REAL ? (double)k->i[at] : k->bytes ? k->lut[k->bytes[at]] : k->r[at];
-                val_set(n, to->val, to_at, x);
+                val_set(n, to->val, to_at, table_number(k, at));
                 if (to->nulls)
                     to->null[to_at] = null;
                 to->any_null |= null;
             }
+}
+
+/* Straight into blocks of W lanes (nest.h), for columns that only nests read. */
+static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay *y, void *to)
+{
+    const size_t W = nest_width(n);
+    float lut32[256];
+
+    for (int v = 0; k->bytes && v < 256; v++)
+        lut32[v] = (float)k->lut[v];
+    for (size_t l = 0; l < (y->L + W - 1) / W * W; l++) {
+        const size_t at0 = (l / W) * y->R * W + l % W;
+        if (l >= y->L)
+            for (size_t r = 0; r < y->R; r++)
+                val_set(n, to, at0 + r * W, 0);
+        else if (k->bytes && !n->o.f64 && !p->s->perm && k->dim == DIM_full)
+            for (size_t r = 0; r < y->R; r++)
+                ((float *)to)[at0 + r * W] = lut32[k->bytes[p->pick[l] * p->s->n_rest + r]];
+        else
+            for (size_t r = 0; r < y->R; r++)
+                val_set(n, to, at0 + r * W, table_number(k, table_at(p->s->t, k, place(p, r, l))));
+    }
 }
 
 static bool load_moving_key(Native *n, Rel *r, const Places *p, int c)
@@ -491,11 +518,19 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
             return false;
         if (to->kind != CK_val)
             continue;
+        to->any_null = false;
+        to->blk_only = to->unscanned = p->laned && !to->nulls && to->blk && !to->val_asked;
+        if (to->blk_only) {
+            if (!nest_room(n, y, &to->blk_mem))
+                return false;
+            to->blk = to->blk_mem.p;
+            load_blocks(n, p, &p->s->t->col[p->s->tcol[c]], y, to->blk);
+            continue;
+        }
         if (!arr_need(n, &to->val_mem, N * n->esz) || (to->nulls && !arr_need(n, &to->null_mem, N)))
             return false;
         to->val = to->val_mem.p;
         to->null = to->null_mem.p;
-        to->any_null = false;
         load_values(n, p, &p->s->t->col[p->s->tcol[c]], y, to);
         to->finite = n->k->finite(to->val, N);
     }
@@ -534,6 +569,8 @@ static bool load_now(Native *n, Rel *r, bool restrict_it)
     if (!load_keys(n, r, &p, s->laned ? s->n_rest : count) || !load_columns(n, r, &p))
         return false;
     r->lay.val_ver = ++n->clock;
+    for (int c = 0; c < r->lay.n_cols; c++)
+        r->lay.col[c].blk_ver = r->lay.col[c].blk_only ? r->lay.val_ver : 0;
     return true;
 }
 

@@ -405,9 +405,9 @@ static bool load_clean(const Leg *leg, const Expr *e)
     return !(k->nulls && k->any_null);
 }
 
-static bool load_finite(const Leg *leg, const Expr *e)
+static bool load_finite(Native *n, const Leg *leg, const Expr *e)
 {
-    return !e || leg->in[e->src].lay->col[e->col].finite;
+    return !e || lay_finite(n, leg->in[e->src].lay, e->col);
 }
 
 static bool masked_now(const Input *in)
@@ -416,7 +416,7 @@ static bool masked_now(const Input *in)
 }
 
 /* A column can be summed without masks: what is absent or NULL holds 0, and 0 times a finite number adds nothing. */
-static bool fast_now(const Rel *r, const Leg *leg, int c)
+static bool fast_now(Native *n, const Rel *r, const Leg *leg, int c)
 {
     const OutCol *o = &leg->out[c];
     bool masked = false;
@@ -437,10 +437,10 @@ static bool fast_now(const Rel *r, const Leg *leg, int c)
     }
     if (r->b->n_keys == 0 && (masked || !clean))
         return false;
-    return (clean && !masked) || (load_finite(leg, o->fa) && load_finite(leg, o->fb));
+    return (clean && !masked) || (load_finite(n, leg, o->fa) && load_finite(n, leg, o->fb));
 }
 
-static bool all_fast(const Rel *r, const Leg *leg)
+static bool all_fast(Native *n, const Rel *r, const Leg *leg)
 {
     if (leg->n_soft || leg->n == 0)
         return false;
@@ -448,7 +448,7 @@ static bool all_fast(const Rel *r, const Leg *leg)
         if (leg->in[s].weak)
             return false;
     for (int c = r->b->n_keys; c < r->b->n_cols; c++)
-        if (!fast_now(r, leg, c))
+        if (!fast_now(n, r, leg, c))
             return false;
     return true;
 }
@@ -848,7 +848,7 @@ static bool compute_reduce(Job *j, Arena *a)
     Arr *mem = ARENA_ARRAY(a, Arr, j->r->b->n_cols + 1);
 
     j->leg = &j->r->plan.leg[0];
-    j->fast = all_fast(j->r, j->leg);
+    j->fast = all_fast(j->n, j->r, j->leg);
     const bool ok = need_unset(j, a, mem);
     cut_rows(j, a, j->leg->n_groups, j->leg->ptr);
     const bool done = ok && run_parts(j, reduce_part);
@@ -907,7 +907,7 @@ static void fill_known(Native *n, Lay *y)
     }
 }
 
-static bool set_output_lanes(Native *n, Rel *r, size_t *L)
+bool plan_output_lanes(Native *n, Rel *r, size_t *L)
 {
     const Lay *from = NULL;
     bool err = false;
@@ -931,7 +931,7 @@ static bool all_settled(const Rel *r)
     return !any;
 }
 
-static void remember_values(Rel *r)
+void plan_remember(Rel *r)
 {
     for (int k = 0; k < plan_reads(r); k++)
         if (plan_read_src(r, k) >= 0)
@@ -950,10 +950,10 @@ bool plan_compute(Native *n, Rel *r)
     for (int g = 0; g < r->plan.n_legs; g++)
         if (!tape_ready(n, &r->plan.leg[g].tape))
             return false;
-    if (!set_output_lanes(n, r, &j.L))
+    if (!plan_output_lanes(n, r, &j.L))
         return false;
     if (all_settled(r) && r->plan.computed && !r->plan.fresh && lanes == r->lay.lane_ver) {
-        remember_values(r);
+        plan_remember(r);
         return true;
     }
     j.out_L = r->plan.carried ? j.L : 1;
@@ -971,6 +971,6 @@ bool plan_compute(Native *n, Rel *r)
     fill_known(n, &r->lay);
     r->lay.all_here = r->lay.masked && !memchr(r->lay.pres, 0, lay_size(&r->lay));
     r->lay.val_ver = ++n->clock;
-    remember_values(r);
+    plan_remember(r);
     return true;
 }

@@ -42,7 +42,11 @@ void lay_free(Native *n, Lay *y)
         arr_drop(n, &y->col[c].val_mem);
         arr_drop(n, &y->col[c].null_mem);
         arr_drop(n, &y->col[c].xkey);
+        arr_drop(n, &y->col[c].blk_mem);
     }
+    for (int k = 0; k < 2; k++)
+        arena_free(&y->shape[k].arena);
+    arr_drop(n, &y->place_mem);
     arr_drop(n, &y->lane_mem);
     arr_drop(n, &y->pres_mem);
     arr_drop(n, &y->perm_mem);
@@ -127,9 +131,9 @@ static bool expand_lanes(Native *n, const Lay *y, LCol *k)
     return true;
 }
 
-static bool encode_values(Native *n, const Lay *y, LCol *k)
+static bool encode_values(Native *n, Lay *y, LCol *k)
 {
-    if (!arr_need(n, &k->xkey, lay_size(y) * sizeof(int64_t)))
+    if (!lay_plain(n, y) || !arr_need(n, &k->xkey, lay_size(y) * sizeof(int64_t)))
         return false;
     n->k->codes(k->xkey.p, k->val, k->nulls ? k->null : NULL, lay_size(y));
     return true;
@@ -396,6 +400,8 @@ bool lay_values(Native *n, Rel *r, Lay *v)
 {
     const Lay *prim = &r->lay;
 
+    if (!lay_plain(n, &r->lay))
+        return false;
     if (!v->is_view || v->of_val == prim->val_ver)
         return true;
     for (int c = 0; c < v->n_cols; c++)

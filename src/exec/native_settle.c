@@ -593,26 +593,53 @@ static JoinResult join_legs(Native *n, Rel *r)
     return res;
 }
 
-static void go_hard(Rel *r)
+void plan_forget_lanes(Rel *r)
 {
-    r->plan.hard = true;
     r->plan.laned = r->plan.carried = false;
     for (int s = 0; s < r->b->n_src; s++)
         r->plan.lane_col[s] = -1;
 }
 
+static void go_hard(Rel *r)
+{
+    r->plan.hard = true;
+    plan_forget_lanes(r);
+}
+
+static bool settled_as_nest(Native *n, Rel *r, bool *done)
+{
+    *done = false;
+    if (r->plan.hard || !nest_settle(n, r, done))
+        return r->plan.hard;
+    if (!*done)
+        return true;
+    r->plan.settled = r->plan.fresh = true;
+    return remember_sources(n, r);
+}
+
 bool plan_settle(Native *n, Rel *r)
 {
+    bool nest;
+
+    r->plan.settled = false;
     if (!plan_choose_lanes(n, r))
         return false;
     if (!plan_set_inputs(n, r))
         return false;
     if (r->b->kind != BLK_union && !plan_groups_known(r, &r->plan.leg[0], r->plan.hard)) {
+        if (n->ahead)
+            return true;
         go_hard(r);
         if (!plan_set_inputs(n, r))
             return false;
     }
+    if (n->ahead && r->plan.hard)
+        return true;
+    if (!settled_as_nest(n, r, &nest) || nest)
+        return nest;
     JoinResult res = join_legs(n, r);
+    if (res == JOIN_needs_values && n->ahead)
+        return true;
     if (res == JOIN_needs_values) {
         go_hard(r);
         if (!plan_set_inputs(n, r))

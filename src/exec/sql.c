@@ -600,7 +600,15 @@ static const Block *sql_nonfinite(Engine *eng)
     return NULL;
 }
 
+static Code sql_explain(Engine *e, bool text, Buf *out, Err *err)
+{
+    (void)e;
+    (void)text;
+    (void)out;
+    return err_set(err, E_USAGE, ERR_sql_explain, "the SQL engine has no loops; --stage sql prints its statements");
+}
+
 const EngineOps engine_sql = {
     .name = "sql", .open = sql_open, .close = sql_close, .bind = sql_bind, .batch = sql_batch, .run = sql_eval,
-    .assign = sql_assign, .fetch = sql_fetch, .nonfinite = sql_nonfinite,
+    .assign = sql_assign, .fetch = sql_fetch, .nonfinite = sql_nonfinite, .explain = sql_explain,
 };

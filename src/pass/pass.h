@@ -31,6 +31,9 @@ void pass_logsumexp(Prog *p);
  * joined last, so that the host can look rows up. */
 void pass_sqljoin(Prog *p);
 
+/* For hosts that compile loops: cheap row blocks are computed where they are read.  Prunes. */
+void pass_inline(Prog *p, Block *const *keep, int n_keep);
+
 /* Split a forward program for chunked evaluation: batch-local blocks go to *local, the others to
  * *global, where the relations that cross (`cross`, in local; their twins in global are base blocks of
  * BASE_driver with the same names and columns) are bound as tables. */

@@ -272,8 +272,20 @@ def check_needs(case, text):
         if need == 'torch':
             if not have_torch():
                 raise Skip('python3-torch is not installed')
+        elif need == 'terminal':
+            if not have_terminal():
+                raise Skip('no pseudo-terminals here (/dev/pts is not mounted)')
         elif not os.path.exists(os.path.join(SHARED, need)):
             raise Skip(f'../shared/data/{need} is not there')
+
+
+def have_terminal():
+    try:
+        for fd in os.openpty():
+            os.close(fd)
+        return True
+    except OSError:
+        return False
 
 
 _torch = []

@@ -15,6 +15,8 @@ SHARED = os.path.join(os.path.dirname(ROOT), 'shared', 'data')     # optional da
 SANITIZER_STATUS = 99
 ENV = {
     'PATH': '/usr/local/bin:/usr/bin:/bin', 'LC_ALL': 'C.UTF-8', 'PYTHONDONTWRITEBYTECODE': '1', 'SQLGRAD_SHOW_IDS': '1',
+    'SQLGRAD_CACHE': os.environ.get('SQLGRAD_CACHE') or os.path.join(ROOT, 'build', 'cc-cache'),
+    **{name: os.environ[name] for name in ('SQLGRAD_CC',) if name in os.environ},
     'ASAN_OPTIONS': f'exitcode={SANITIZER_STATUS}:detect_leaks=1:allocator_may_return_null=1',
     'UBSAN_OPTIONS': f'exitcode={SANITIZER_STATUS}:halt_on_error=1:print_stacktrace=1',
     'LSAN_OPTIONS': f'exitcode={SANITIZER_STATUS}:suppressions={ROOT}/test/lsan.supp:print_suppressions=0',

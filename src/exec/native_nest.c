@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native_nest.c - blocks as loop nests: what can be lowered is, all nests that are new are compiled as one file, and
+ * nests with lanes wait in a queue, to run one after the other on a part of the lanes at a time, while their numbers
+ * are in the cache; the parts go to the threads.  The parts are cut by the number of lanes alone, and what is summed
+ * over the lanes is summed part by part in their order, so that threads do not show in the bits.
+ *
+ * Numbers with lanes stand in blocks of W lanes here, and row by row for everyone else; a column knows which of the
+ * two forms is there, and the other is made when it is asked for. */
+#include "exec/cc.h"
+#include "exec/native.h"
+
+#include <string.h>
+
+#define MAX_PARTS 16                    /* of the lanes, and so of partial sums */
+#define PART_WORK 2e5                   /* multiply-adds that are worth a part of a nest without lanes */
+#define SLACK     64                    /* bytes behind a buffer that may be read */
+
+struct NestPlan {
+    Arena arena;
+    Lowered low;
+    NestFn *fn;
+    void **p;                           /* buffers, for the next run */
+    Arr partial;                        /* sums over the lanes, by part */
+};
+
+typedef struct NestLib { struct NestLib *next; CcLib lib; } NestLib;
+
+static Target target_of(const Native *n)
+{
+    return (Target){ .f64 = n->o.f64, .W = (int)(32 / n->esz) };
+}
+
+size_t nest_width(const Native *n)
+{
+    return (size_t)target_of(n).W;
+}
+
+static size_t lane_blocks(const Native *n, size_t L)
+{
+    return (L + nest_width(n) - 1) / nest_width(n);
+}
+
+/* ---- what is known of a relation's rows ---- */
+
+static const int64_t *keys_of(Native *n, Lay *y, int c, bool lanes)
+{
+    const LCol *k = &y->col[c];
+
+    if (k->kind == CK_row)
+        return lanes || y->L == 1 ? k->key : lay_codes(n, y, c);
+    return k->kind == CK_lane && !lanes ? lay_codes(n, y, c) : NULL;
+}
+
+static RegKind kind_of(const LCol *k, bool lanes)
+{
+    if (k->kind == CK_lane)
+        return lanes ? REG_lane : REG_none;
+    return k->kind == CK_val && !k->nulls ? REG_value : REG_none;
+}
+
+static bool look(Native *n, Lay *y, bool lanes, struct LayShape *s)
+{
+    const int64_t **key = ARENA_ARRAY(&s->arena, const int64_t *, y->n_cols + 1);
+    RegKind *kind = ARENA_ARRAY(&s->arena, RegKind, y->n_cols + 1);
+    bool *ints = ARENA_ARRAY(&s->arena, bool, y->n_cols + 1);
+
+    for (int c = 0; c < y->n_cols; c++) {
+        key[c] = keys_of(n, y, c, lanes);
+        kind[c] = kind_of(&y->col[c], lanes);
+        ints[c] = y->col[c].type == T_INT;
+    }
+    const size_t rows = lanes ? y->R : lay_size(y);
+    return regular_look(&s->reg, &s->arena, y->n_cols, key, kind, ints, (int64_t)rows, KEY_NULL);
+}
+
+/* NULL: its rows are no box, or not always there. */
+static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
+{
+    const NestPlan *np = r->plan.nest;
+    struct LayShape *s = &y->shape[lanes];
+
+    if (y->masked)
+        return np && y == &r->lay && np->low.out.winner && np->low.out.lanes == lanes ? &np->low.out : NULL;
+    if (s->looked && s->rows == y->rows_ver && (lanes || s->lane == y->lane_ver))
+        return s->ok ? &s->reg : NULL;
+    arena_free(&s->arena);
+    s->ok = look(n, y, lanes, s);
+    s->looked = true;
+    s->rows = y->rows_ver;
+    s->lane = y->lane_ver;
+    return s->ok ? &s->reg : NULL;
+}
+
+/* ---- settling ---- */
+
+static bool is_batch_laned(const Rel *r)
+{
+    for (int s = 0; r->plan.laned && s < r->b->n_src; s++)
+        if (r->plan.lane_col[s] >= 0 && r->src[s]->batch_col[r->plan.lane_col[s]])
+            return true;
+    return false;
+}
+
+static bool may_be_nest(const Native *n, const Rel *r)
+{
+    const Block *b = r->b;
+
+    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && b->kind != BLK_union &&
+           !(b->kind == BLK_row && b->one_row);
+}
+
+static Lay *lay_read(Native *n, Rel *r, int s, bool batch, bool *err)
+{
+    return batch ? plan_lay(n, r, s, err) : &r->src[s]->lay;
+}
+
+static bool read_sources(Native *n, Rel *r, bool batch, const Regular **src)
+{
+    bool err = false;
+
+    for (int s = 0; s < r->b->n_src; s++) {
+        Lay *y = lay_read(n, r, s, batch, &err);
+        if (err || !y)
+            return false;
+        src[s] = lay_size(y) ? regular_of(n, r->src[s], y, batch && r->plan.lane_col[s] >= 0) : NULL;
+    }
+    return true;
+}
+
+static bool fill_keys(Native *n, const Lowered *low, int c, Arr *key)
+{
+    const Regular *out = &low->out;
+
+    if (!arr_need(n, key, (size_t)out->rows * sizeof(int64_t)))
+        return false;
+    for (int64_t row = 0; row < out->rows; row++)
+        ((int64_t *)key->p)[row] = low->count[c] ? low->count[c][row] : regular_key(out, c, row);
+    return true;
+}
+
+static bool commit_rows(Native *n, Rel *r, const Lowered *low)
+{
+    Arena a = { 0 };
+    Arr *key = ARENA_ARRAY(&a, Arr, r->b->n_cols + 1);
+    LCol *now = ARENA_ARRAY(&a, LCol, r->b->n_cols + 1);
+    bool ok = true;
+
+    r->lay.lane = -1;
+    for (int c = r->b->n_cols - 1; ok && c >= 0; c--) {
+        const RegKind kind = low->out.col[c].kind;
+        now[c].kind = kind == REG_value ? CK_val : kind == REG_lane ? CK_lane : CK_row;
+        if (kind == REG_lane)
+            r->lay.lane = c;
+        if (now[c].kind == CK_row)
+            ok = fill_keys(n, low, c, &key[c]);
+    }
+    ok = ok && lay_commit(n, &r->lay, (size_t)low->out.rows, now, key, low->out.winner);
+    for (int c = 0; c < r->b->n_cols; c++)
+        arr_drop(n, &key[c]);
+    arena_free(&a);
+    return ok;
+}
+
+void nest_drop(Native *n, Rel *r)
+{
+    NestPlan *np = r->plan.nest;
+
+    if (!np)
+        return;
+    arr_drop(n, &np->partial);
+    arena_free(&np->arena);
+    mem_free(np);
+    r->plan.nest = NULL;
+}
+
+bool nest_settle(Native *n, Rel *r, bool *done)
+{
+    const bool batch = is_batch_laned(r);
+    const Regular *src[MAX_SRC] = { 0 };
+
+    *done = false;
+    nest_drop(n, r);
+    r->plan.no_nest = NULL;
+    if (!may_be_nest(n, r))
+        return true;
+    if (!read_sources(n, r, batch, src))
+        return false;
+    NestPlan *np = r->plan.nest = mem_alloc(sizeof *np);
+    if (!lower_block(r->b, src, n->blind[r->b->id], &np->arena, &np->low, &r->plan.no_nest) || !nest_can(&np->low.nest)) {
+        r->plan.no_nest = r->plan.no_nest ? r->plan.no_nest : "an operator has no C text";
+        nest_drop(n, r);
+        return true;
+    }
+    if (!batch)
+        plan_forget_lanes(r);
+    r->plan.carried = np->low.out.lanes;
+    *done = true;
+    return commit_rows(n, r, &np->low);
+}
+
+/* ---- compiling ---- */
+
+static void bind_code(Native *n, const CcLib *lib, const Target *t)
+{
+    for (int k = 0; k < n->n_rels; k++) {
+        NestPlan *np = n->rel[k].plan.nest;
+        Buf name = { 0 };
+        if (!np || np->fn)
+            continue;
+        nest_name(&name, &np->low.nest, t);
+        void *fn = cc_symbol(lib, name.s);
+        memcpy(&np->fn, &fn, sizeof fn);
+        if (!np->fn)
+            BUG("there is no %s in the library made for it", name.s);
+        buf_free(&name);
+    }
+}
+
+/* Without a compiler the lists do the work. */
+static void do_without(Native *n)
+{
+    n->no_cc = true;
+    for (int k = 0; k < n->n_rels; k++) {
+        Rel *r = &n->rel[k];
+        if (!r->plan.nest)
+            continue;
+        nest_drop(n, r);
+        r->plan.settled = r->plan.computed = false;
+    }
+}
+
+bool nest_compile(Native *n)
+{
+    const Target t = target_of(n);
+    const CcOpts o = { .keep = n->o.keep_c, .stop = n->o.stop };
+    Buf text = { 0 };
+    Err e = { 0 };
+
+    for (int k = 0; k < n->n_rels; k++) {
+        NestPlan *np = n->rel[k].plan.nest;
+        if (!np || np->fn)
+            continue;
+        if (!text.n)
+            nest_prelude(&text, &t);
+        nest_schedule(&np->low.nest, &t);
+        nest_text(&text, &np->low.nest, &t);
+    }
+    if (!text.n)
+        return true;
+    NestLib *lib = ARENA_NEW(&n->arena, NestLib);
+    const Code rc = cc_load(&lib->lib, text.s, &o, &e);
+    buf_free(&text);
+    if (rc == E_STOPPED)
+        return native_fail(n, E_STOPPED, ERR_native_stopped, "interrupted");
+    if (rc != OK) {
+        do_without(n);
+        return true;
+    }
+    lib->next = n->libs;
+    n->libs = lib;
+    bind_code(n, &lib->lib, &t);
+    return true;
+}
+
+void nest_close(Native *n)
+{
+    for (NestLib *l = n->libs; l; l = l->next)
+        cc_close(&l->lib);
+    n->libs = NULL;
+}
+
+/* ---- the two forms of a column ---- */
+
+static void to_blocks(const Native *n, const char *from, char *to, size_t R, size_t L)
+{
+    const size_t W = nest_width(n), esz = n->esz;
+
+    for (size_t b = 0; b * W < L; b++) {
+        const size_t m = L - b * W < W ? L - b * W : W;
+        for (size_t r = 0; r < R; r++) {
+            char *at = to + (b * R + r) * W * esz;
+            memcpy(at, from + (r * L + b * W) * esz, m * esz);
+            if (m < W)
+                memset(at + m * esz, 0, (W - m) * esz);
+        }
+    }
+}
+
+static void from_blocks(const Native *n, const char *from, char *to, size_t R, size_t L)
+{
+    const size_t W = nest_width(n), esz = n->esz;
+
+    for (size_t b = 0; b * W < L; b++) {
+        const size_t m = L - b * W < W ? L - b * W : W;
+        for (size_t r = 0; r < R; r++)
+            memcpy(to + (r * L + b * W) * esz, from + (b * R + r) * W * esz, m * esz);
+    }
+}
+
+static size_t block_bytes(const Native *n, const Lay *y, size_t rows)
+{
+    return rows * lane_blocks(n, y->L) * nest_width(n) * n->esz + SLACK;
+}
+
+bool nest_room(Native *n, const Lay *y, Arr *a)
+{
+    return arr_need(n, a, block_bytes(n, y, y->R));
+}
+
+/* Which rows of a pick are there: those whose place the group stored. */
+static bool make_presence(Native *n, Rel *r)
+{
+    const NestPlan *np = r->plan.nest;
+    Lay *y = &r->lay;
+    const Regular *out = &np->low.out;
+    const size_t W = out->lanes ? nest_width(n) : 1;
+    const size_t groups = np->low.nest.buf[np->low.nest.n_bufs - 1].rows;
+
+    if (!arr_need(n, &y->pres_mem, lay_size(y)))
+        return false;
+    y->pres = y->pres_mem.p;
+    for (size_t row = 0; row < y->R; row++) {
+        int64_t group = out->group.c, place = out->place.c;
+        for (int d = 0; d < out->n_dims; d++) {
+            const int64_t i = (int64_t)row / out->stride[d] % out->extent[d];
+            group += out->group.k[d] * i;
+            place += out->place.k[d] * i;
+        }
+        for (size_t l = 0; l < y->L; l++) {
+            const size_t at = ((l / W) * groups + (size_t)group) * W + l % W;
+            y->pres[row * y->L + l] = val_get(n, y->place_mem.p, at) == (double)place;
+        }
+    }
+    y->place_only = false;
+    return true;
+}
+
+bool lay_plain(Native *n, Lay *y)
+{
+    for (int c = 0; c < y->n_cols; c++) {
+        LCol *k = &y->col[c];
+        if (k->kind != CK_val || !k->blk_only)
+            continue;
+        if (!arr_need(n, &k->val_mem, lay_size(y) * n->esz + SLACK))
+            return false;
+        k->val = k->val_mem.p;
+        from_blocks(n, k->blk, k->val, y->R, y->L);
+        k->blk_only = false;
+        k->val_asked = true;
+    }
+    if (!y->place_only)
+        return true;
+    for (int k = 0; k < n->n_rels; k++)
+        if (&n->rel[k].lay == y)
+            return make_presence(n, &n->rel[k]);
+    return true;
+}
+
+bool lay_finite(Native *n, Lay *y, int c)
+{
+    LCol *k = &y->col[c];
+
+    if (k->kind == CK_val && k->unscanned && lay_plain(n, y)) {
+        k->finite = n->k->finite(k->val, lay_size(y));
+        k->unscanned = false;
+    }
+    return k->finite;
+}
+
+static bool blocks_of(Native *n, Rel *r, Lay *y, int c, void **out)
+{
+    LCol *k = &y->col[c];
+
+    if (!k->blk_only && (k->blk_ver != r->lay.val_ver || !k->blk)) {       /* of a view: its original's version */
+        if (!nest_flush(n) || !lay_values(n, r, y) || !arr_need(n, &k->blk_mem, block_bytes(n, y, y->R)))
+            return false;
+        k->blk = k->blk_mem.p;
+        to_blocks(n, k->val, k->blk, y->R, y->L);
+        k->blk_ver = r->lay.val_ver;
+    }
+    *out = k->blk;
+    return true;
+}
+
+/* ---- buffers ---- */
+
+static bool input_buffer(Native *n, Rel *r, const NestSource *from, bool lanes, void **out)
+{
+    Rel *src = r->src[from->src];
+    bool err = false;
+    Lay *y = lay_read(n, r, from->src, r->plan.laned, &err);
+
+    if (err || !y)
+        return false;
+    if (src->queued && !(lanes && r->plan.nest->low.nest.lanes) && !nest_flush(n))
+        return false;
+    if (from->col < 0) {
+        *out = y->place_mem.p;
+        return true;
+    }
+    if (lanes)
+        return blocks_of(n, src, y, from->col, out);
+    if ((y->is_view || y->col[from->col].blk_only) && (!nest_flush(n) || !lay_values(n, src, y)))
+        return false;
+    *out = y->col[from->col].val;
+    return true;
+}
+
+/* Where the result goes: blocks of lanes, or rows. */
+static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestBuf *b, void **out)
+{
+    Lay *y = &r->lay;
+    LCol *k = from->col < 0 ? NULL : &y->col[from->col];
+    Arr *a = !k ? &y->place_mem : b->lanes ? &k->blk_mem : &k->val_mem;
+
+    if (!arr_need(n, a, b->lanes ? block_bytes(n, y, b->rows) : b->rows * n->esz + SLACK))
+        return false;
+    *out = a->p;
+    if (!k) {
+        y->place_only = true;
+        y->all_here = false;
+        return true;
+    }
+    k->any_null = false;
+    k->unscanned = true;
+    k->blk_only = b->lanes;
+    k->blk_ver = 0;
+    if (b->lanes)
+        k->blk = a->p;
+    else
+        k->val = a->p;
+    return true;
+}
+
+static bool find_buffers(Native *n, Rel *r)
+{
+    NestPlan *np = r->plan.nest;
+    const Nest *nest = &np->low.nest;
+
+    np->p = np->p ? np->p : ARENA_ARRAY(&np->arena, void *, nest->n_bufs + 1);
+    for (int k = 0; k < nest->n_bufs; k++)
+        if (np->low.from[k].src >= 0 && !input_buffer(n, r, &np->low.from[k], nest->buf[k].lanes, &np->p[k]))
+            return false;
+    for (int k = 0; k < nest->n_bufs; k++)
+        if (np->low.from[k].src < 0 && !output_buffer(n, r, &np->low.from[k], &nest->buf[k], &np->p[k]))
+            return false;
+    return true;
+}
+
+/* ---- running ---- */
+
+/* Lanes [first, end) in parts of `step` blocks; the number of parts depends on the lanes alone. */
+typedef struct Parts { size_t blocks, step; int n; } Parts;
+
+static Parts cut_lanes(const Native *n, size_t L)
+{
+    Parts p = { .blocks = lane_blocks(n, L) };
+
+    p.step = p.blocks / 4 < 4 ? p.blocks / 4 : 4;
+    if (p.step * MAX_PARTS < p.blocks)
+        p.step = (p.blocks + MAX_PARTS - 1) / MAX_PARTS;
+    if (p.step == 0)
+        p.step = 1;
+    p.n = (int)((p.blocks + p.step - 1) / p.step);
+    return p;
+}
+
+typedef struct Together { Native *n; Parts parts; size_t L; } Together;
+
+static size_t partial_rows(const NestBuf *b)
+{
+    return (b->rows + 15) / 16 * 16;
+}
+
+/* The buffers of one part: sums go to places of their own. */
+static void part_buffers(const Together *t, const NestPlan *np, int part, void **p)
+{
+    const Nest *nest = &np->low.nest;
+    char *at = (char *)np->partial.p;
+
+    memcpy(p, np->p, (size_t)nest->n_bufs * sizeof *p);
+    for (int k = 0; nest->sum_lanes && t->parts.n > 1 && k < nest->n_bufs; k++) {
+        const size_t bytes = partial_rows(&nest->buf[k]) * t->n->esz;
+        if (!nest->buf[k].written)
+            continue;
+        p[k] = at + (size_t)part * bytes;
+        at += (size_t)t->parts.n * bytes;
+    }
+}
+
+static void run_part(void *arg, int part)
+{
+    Together *t = arg;
+    const size_t b0 = (size_t)part * t->parts.step, b1 = b0 + t->parts.step;
+    void *p[64];
+
+    for (int k = 0; k < t->n->n_queue; k++) {
+        const NestPlan *np = t->n->queue[k]->plan.nest;
+        part_buffers(t, np, part, p);
+        np->fn(p, (int64_t)b0, (int64_t)(b1 < t->parts.blocks ? b1 : t->parts.blocks), (int64_t)t->L, 0);
+    }
+}
+
+static void add_up(const Native *n, void *out, const char *from, size_t rows, size_t stride, int parts)
+{
+    memcpy(out, from, rows * n->esz);
+    for (int k = 1; k < parts; k++) {
+        from += stride;
+        if (n->o.f64)
+            for (size_t i = 0; i < rows; i++)
+                ((double *)out)[i] += ((const double *)(const void *)from)[i];
+        else
+            for (size_t i = 0; i < rows; i++)
+                ((float *)out)[i] += ((const float *)(const void *)from)[i];
+    }
+}
+
+static void sum_parts(const Native *n, const NestPlan *np, int parts)
+{
+    const char *at = np->partial.p;
+
+    for (int k = 0; k < np->low.nest.n_bufs; k++) {
+        const NestBuf *b = &np->low.nest.buf[k];
+        const size_t bytes = partial_rows(b) * n->esz;
+        if (!b->written)
+            continue;
+        add_up(n, np->p[k], at, b->rows, bytes, parts);
+        at += (size_t)parts * bytes;
+    }
+}
+
+static bool room_for_parts(Native *n, NestPlan *np, int parts)
+{
+    size_t bytes = 0;
+
+    for (int k = 0; k < np->low.nest.n_bufs; k++)
+        bytes += np->low.nest.buf[k].written ? partial_rows(&np->low.nest.buf[k]) * n->esz : 0;
+    return !np->low.nest.sum_lanes || parts < 2 || arr_need(n, &np->partial, bytes * (size_t)parts + SLACK);
+}
+
+bool nest_flush(Native *n)
+{
+    bool ok = true;
+
+    if (n->n_queue == 0)
+        return true;
+    Together t = { .n = n, .L = n->queue_L };
+    t.parts = cut_lanes(n, t.L);
+    for (int k = 0; ok && k < n->n_queue; k++)
+        ok = room_for_parts(n, n->queue[k]->plan.nest, t.parts.n);
+    if (ok && n->pool && t.parts.n > 1)
+        pool_run(n->pool, t.parts.n, run_part, &t);
+    else
+        for (int k = 0; ok && k < t.parts.n; k++)
+            run_part(&t, k);
+    for (int k = 0; k < n->n_queue; k++) {
+        NestPlan *np = n->queue[k]->plan.nest;
+        if (ok && np->low.nest.sum_lanes && t.parts.n > 1)
+            sum_parts(n, np, t.parts.n);
+        n->queue[k]->queued = false;
+    }
+    n->n_queue = 0;
+    return ok;
+}
+
+typedef struct Alone { const NestPlan *np; int64_t first, count; int parts; } Alone;
+
+static void run_alone_part(void *arg, int part)
+{
+    const Alone *a = arg;
+
+    a->np->fn(a->np->p, a->first + a->count * part / a->parts, a->first + a->count * (part + 1) / a->parts, 1, 0);
+}
+
+/* Without lanes: the split loop is cut, if it is an output loop, and if that is worth it. */
+static void run_alone(Native *n, const NestPlan *np)
+{
+    const Nest *nest = &np->low.nest;
+    const int s = nest->split;
+    Alone a = { np, s < 0 ? 0 : nest->loop[s].min, s < 0 ? 1 : nest->loop[s].max - nest->loop[s].min + 1, 1 };
+
+    if (s >= 0 && s < nest->n_out && n->pool) {
+        const double worth = nest_work(nest) / PART_WORK;
+        a.parts = worth > MAX_PARTS ? MAX_PARTS : (int)worth;
+        a.parts = a.parts > a.count ? (int)a.count : a.parts;
+    }
+    if (a.parts > 1) {
+        pool_run(n->pool, a.parts, run_alone_part, &a);
+        return;
+    }
+    a.parts = 1;
+    run_alone_part(&a, 0);
+}
+
+bool nest_compute(Native *n, Rel *r)
+{
+    NestPlan *np = r->plan.nest;
+    size_t L;
+
+    if (!plan_output_lanes(n, r, &L))
+        return false;
+    if (n->n_queue && (!np->low.nest.lanes || L != n->queue_L) && !nest_flush(n))
+        return false;
+    if (!find_buffers(n, r))
+        return false;
+    if (np->low.nest.lanes) {
+        r->queued = true;
+        n->queue_L = L;
+        n->queue[n->n_queue++] = r;
+    } else {
+        run_alone(n, np);
+    }
+    r->lay.val_ver = ++n->clock;
+    for (int c = 0; c < r->lay.n_cols; c++)
+        r->lay.col[c].blk_ver = r->lay.col[c].blk_only ? r->lay.val_ver : 0;
+    plan_remember(r);
+    return true;
+}
+
+/* ---- explaining ---- */
+
+static const char *path_of(const Rel *r)
+{
+    if (r->plan.nest)
+        return "nest";
+    return r->life == LIFE_static ? "computed once" : r->plan.laned ? "tuple list x lanes" : "tuple list";
+}
+
+static void explain_rel(const Rel *r, Buf *out)
+{
+    buf_printf(out, "-- %d ", r->b->id);
+    print_name(out, r->b->name, &dialect_canonical);
+    buf_printf(out, ": %s", path_of(r));
+    if (!r->plan.nest && r->plan.no_nest)
+        buf_printf(out, " (%s)", r->plan.no_nest);
+    buf_putc(out, '\n');
+    if (r->plan.nest)
+        nest_listing(out, &r->plan.nest->low.nest);
+}
+
+Code nest_explain(Engine *e, bool text, Buf *out, Err *err)
+{
+    Native *n = (Native *)e;
+    const Target t = target_of(n);
+
+    (void)err;
+    if (text)
+        nest_prelude(out, &t);
+    for (int k = 0; k < n->n_rels; k++) {
+        Rel *r = &n->rel[k];
+        if (!r->evaluated || r->b->kind == BLK_base)
+            continue;
+        if (!text)
+            explain_rel(r, out);
+        else if (r->plan.nest)
+            nest_text(out, &r->plan.nest->low.nest, &t);
+    }
+    return OK;
+}

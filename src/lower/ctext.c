@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ctext.c - a scheduled nest as a C function: loops, accumulators, stores.
+ *
+ * The text of a nest is a sequence of loops: lane blocks, output loops, then the accumulate scope, where a register
+ * tile of named accumulators runs through the reduction loops.  A loop whose factor does not divide its extent is
+ * written twice, the second time for what is left.
+ *
+ * Bases: inside the accumulate scope, addresses are a pointer that holds all that does not change there, plus the
+ * rest.  The pointer passes through an empty asm, because gcc otherwise moves the loads that do not depend on the
+ * innermost output loop out of it, all of them, and spills them. */
+#include "lower/gen.h"
+
+#include <string.h>
+
+typedef struct Text {
+    Gen g;
+    int seq[N_VARS], n_seq;     /* loops, outermost first */
+    int scope_at;               /* where in seq the accumulate scope begins */
+    bool open;                  /* inside it */
+    bool partial;               /* results are added to what is there if `add` */
+    bool across;                /* sums run across the vector */
+} Text;
+
+static void text_from(Text *x, int i);
+
+static bool is_reduction(const Nest *n, int l)
+{
+    return l == LANE_VAR ? n->sum_lanes : l >= n->n_out;
+}
+
+static int64_t unit_of(const Gen *g, int l)
+{
+    return g->n->sched.vec == l ? g->t->W : 1;
+}
+
+/* ---- points of the tile, points written out ---- */
+
+static int64_t points(const Text *x, bool reductions)
+{
+    int64_t n = 1;
+
+    for (int i = 0; i < x->n_seq; i++)
+        if (is_reduction(x->g.n, x->seq[i]) == reductions)
+            n *= x->g.count[x->seq[i]];
+    return n;
+}
+
+/* Go to point number `at`, the innermost loop running fastest; `from` is the first point. */
+static void go_to(Text *x, bool reductions, int64_t at, const int64_t *from)
+{
+    Gen *g = &x->g;
+
+    for (int i = x->n_seq - 1; i >= 0; i--) {
+        const int l = x->seq[i];
+        if (is_reduction(g->n, l) != reductions)
+            continue;
+        g->off[l] = from[l] + at % g->count[l] * unit_of(g, l);
+        at /= g->count[l];
+    }
+}
+
+static int64_t digit(const Gen *g, int l, const int64_t *from)
+{
+    return (g->off[l] - from[l]) / unit_of(g, l);
+}
+
+/* Does the point hold the last vector of a loop whose extent is no multiple of W? */
+static bool at_tail(const Gen *g, const int64_t *from)
+{
+    const int v = g->n->sched.vec;
+    return g->tail && v >= 0 && digit(g, v, from) == g->count[v] - 1;
+}
+
+/* ---- loops ---- */
+
+static const char *bound_text(Gen *g, const Bound *b, int n, bool low)
+{
+    const char *s = NULL;
+
+    for (int k = 0; k < n; k++) {
+        const char *e = gen_affine(g, &b[k].e);
+        if (b[k].d != 1)
+            e = gen_text(g, "%s(%s, %lld)", low ? "ceil_div" : "floor_div", e, (long long)b[k].d);
+        s = !s ? e : gen_text(g, "%s(%s, %s)", low ? "int_max" : "int_min", s, e);
+    }
+    return s;
+}
+
+static bool masks_lanes(const Text *x)
+{
+    const Nest *n = x->g.n;
+
+    for (int k = 0; n->sum_lanes && k < n->n_aggs; k++)
+        if (!body_is_zero(n, n->agg[k].e))
+            return true;
+    return n->lanes && !n->sum_lanes;
+}
+
+static void text_block(Text *x, int i)
+{
+    Gen *g = &x->g;
+
+    g->depth++;
+    if (x->seq[i] == LANE_VAR && masks_lanes(x))
+        for (int64_t k = 0; k < g->count[LANE_VAR]; k++)
+            gen_line(g, k ? "const ivec live%lld = vlive(n_lanes - (b + %lld) * W);"
+                          : "const ivec live%lld = vlive(n_lanes - b * W);", (long long)k, (long long)k);
+    if (g->tail && is_reduction(g->n, x->seq[i]) && g->n->sched.vec == x->seq[i])
+        gen_line(g, "const ivec live0 = vlive(%s);", g->tail);
+    text_from(x, i + 1);
+    g->depth--;
+    gen_line(g, "}");
+}
+
+/* A loop whose bounds are known when it runs: lane blocks, the loop that is split, bounds that are no box. */
+static void text_runtime(Text *x, int i, int64_t factor, const char *lo, const char *end)
+{
+    Gen *g = &x->g;
+    const int l = x->seq[i];
+    const int64_t unit = unit_of(g, l);
+    const char *v = gen_loop_var(g, l);
+
+    g->var[l] = true;
+    g->off[l] = 0;
+    g->count[l] = 1;
+    if (factor * unit == 1) {
+        gen_line(g, "for (int64_t %s = %s; %s < %s; %s++) {", v, lo, v, end, v);
+        text_block(x, i);
+        return;
+    }
+    if (l != LANE_VAR) {
+        gen_line(g, "const int64_t end%d = %s;", l, end);
+        end = gen_text(g, "end%d", l);
+    }
+    gen_line(g, "int64_t %s = %s;", v, lo);
+    for (int64_t f = factor; f >= 1; f = f > 1 ? 1 : 0) {
+        g->count[l] = f;
+        gen_line(g, "for (; %s + %lld <= %s; %s += %lld) {", v, (long long)(f * unit), end, v, (long long)(f * unit));
+        text_block(x, i);
+    }
+    if (unit == 1)
+        return;
+    g->tail = gen_text(g, "%s - %s", end, v);
+    gen_line(g, "if (%s < %s) {", v, end);
+    text_block(x, i);
+    g->tail = NULL;
+}
+
+/* The rest of a loop over a box, or a loop of one round: no variable. */
+static void text_fixed(Text *x, int i, int64_t at, int64_t count, const char *tail, bool braces)
+{
+    Gen *g = &x->g;
+    const int l = x->seq[i];
+    const char *old = g->tail;
+
+    g->var[l] = false;
+    g->off[l] = at;
+    g->count[l] = count;
+    if (tail)
+        g->tail = tail;
+    if (braces || tail) {
+        gen_line(g, "{");
+        text_block(x, i);
+    } else {
+        text_from(x, i + 1);
+    }
+    g->tail = old;
+}
+
+static void text_box(Text *x, int i, int64_t factor)
+{
+    Gen *g = &x->g;
+    const int l = x->seq[i];
+    const int64_t unit = unit_of(g, l), extent = nest_extent(g->n, l), first = g->n->loop[l].min;
+    const int64_t steps = (extent + unit - 1) / unit, part = extent % unit;
+    const int64_t rest = part ? (steps - 1) % factor + 1 : steps % factor, rounds = (steps - rest) / factor;
+    const char *v = gen_loop_var(g, l);
+
+    if (rounds > 1) {
+        g->var[l] = true;
+        g->off[l] = 0;
+        g->count[l] = factor;
+        if (factor * unit == 1)
+            gen_line(g, "for (int64_t %s = %lld; %s < %lld; %s++) {", v, (long long)first, v,
+                     (long long)(first + rounds), v);
+        else
+            gen_line(g, "for (int64_t %s = %lld; %s < %lld; %s += %lld) {", v, (long long)first, v,
+                     (long long)(first + rounds * factor * unit), v, (long long)(factor * unit));
+        text_block(x, i);
+    } else if (rounds == 1) {
+        text_fixed(x, i, first, factor, NULL, rest > 0);
+    }
+    if (rest)
+        text_fixed(x, i, first + rounds * factor * unit, rest, part ? gen_text(g, "%lld", (long long)part) : NULL,
+                   rounds > 0);
+}
+
+static void text_loop(Text *x, int i)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    const Schedule *s = &n->sched;
+    const int l = x->seq[i];
+    const int64_t factor = l == LANE_VAR ? s->lane_tile : l < n->n_out ? s->tile[l] : s->unroll[l];
+    const struct { bool var; int64_t off, count; } was = { g->var[l], g->off[l], g->count[l] };
+
+    g->inner[l] = x->open;
+    if (l == LANE_VAR) {
+        text_runtime(x, i, factor, "b0", "b1");
+    } else if (l == n->split) {
+        const long long at = (long long)n->loop[l].min;
+        text_runtime(x, i, factor, at ? gen_text(g, "b0 + %lld", at) : "b0", at ? gen_text(g, "b1 + %lld", at) : "b1");
+    } else if (!n->loop[l].box) {
+        const NestLoop *p = &n->loop[l];
+        const char *hi = bound_text(g, p->hi, p->n_hi, false);
+        text_runtime(x, i, factor, bound_text(g, p->lo, p->n_lo, true), gen_text(g, "%s + 1", hi));
+    } else {
+        text_box(x, i, factor);
+    }
+    g->var[l] = was.var;
+    g->off[l] = was.off;
+    g->count[l] = was.count;
+}
+
+/* ---- accumulators ---- */
+
+static const char *acc_name(Gen *g, int agg, int64_t point, int64_t way)
+{
+    return way ? gen_text(g, "a%d_%lldw%lld", agg, (long long)point, (long long)way)
+               : gen_text(g, "a%d_%lld", agg, (long long)point);
+}
+
+/* A sum of products is written so that it becomes multiply-adds. */
+static void text_sum(Gen *g, const char *acc, const Expr *e, bool wide, const char *mask)
+{
+    const bool minus = e->op == OP_neg;
+    const Expr *p = minus ? e->arg[0] : e;
+
+    if (p->op == OP_mul && !mask) {
+        Val a = body_expr(g, p->arg[0]), b = body_expr(g, p->arg[1]);
+        if (wide) {
+            a = body_wide(g, a);
+            b = body_wide(g, b);
+        }
+        gen_line(g, "%s %s= %s * %s;", acc, minus ? "-" : "+", a.s, b.s);
+        return;
+    }
+    Val v = body_expr(g, e);
+    if (wide)
+        v = body_wide(g, v);
+    gen_line(g, mask ? "%s += vand(%s, %s);" : "%s += %s%s;", acc, mask ? mask : "", v.s);
+}
+
+static bool surely_some(const Nest *n)
+{
+    for (int l = n->n_out; l < n->n_loops; l++)
+        if (!n->loop[l].box || !nest_extent(n, l))
+            return false;
+    return true;
+}
+
+static void text_extreme(Gen *g, const NestAgg *a, int i, int64_t point, const char *mask)
+{
+    const char *acc = acc_name(g, i, point, 0), *name = op_info[a->op == AGG_max ? OP_max : OP_min].name;
+    const char *where = gen_text(g, "w%d_%lld", i, (long long)point);
+    const bool wide = g->acc_wide[i];
+    const char c = wide ? 'v' : 's';
+    Val v = body_expr(g, a->e);
+
+    if (wide)
+        v = body_wide(g, v);
+    if (!a->keep_place) {
+        const char *r = gen_text(g, "%c%s(%s, %s)", c, name, v.s, acc);
+        gen_line(g, mask ? "%s = sel(%s, %s, %s);" : "%s = %s%s;", acc, mask ? mask : "", r, acc);
+        return;
+    }
+    Val at = body_affine_real(g, &a->place);
+    if (wide)
+        at = body_wide(g, at);
+    const char *won = gen_text(g, "t%d", g->n_temps++);
+    gen_line(g, "const %s %s = %cbeats_%s(%s, %s)%s;", wide ? "ivec" : "int", won, c, name, v.s, acc,
+             surely_some(g->n) ? "" : gen_text(g, " | (%s != %s)", where, where));
+    gen_line(g, wide ? "%s = sel(%s, %s, %s);" : "%s = %s ? %s : %s;", where, won, at.s, where);
+    gen_line(g, wide ? "%s = sel(%s, %s, %s);" : "%s = %s ? %s : %s;", acc, won, v.s, acc);
+}
+
+/* The innermost text: every point written out, for every point of the tile. */
+static void text_body(Text *x)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    const int last = x->seq[x->n_seq - 1];
+    int64_t from[N_VARS];
+
+    memcpy(from, g->off, sizeof from);
+    body_begin(g);
+    for (int64_t u = 0; n->n_aggs && u < points(x, true); u++)
+        for (int64_t t = 0; t < points(x, false); t++) {
+            go_to(x, true, u, from);
+            go_to(x, false, t, from);
+            const int64_t way = g->ways > 1 ? digit(g, last, from) % g->ways : 0;
+            const bool tail = x->across && at_tail(g, from);
+            for (int k = 0; k < n->n_aggs; k++) {
+                const NestAgg *a = &n->agg[k];
+                const char *mask = tail || (n->sum_lanes && !body_is_zero(n, a->e)) ? "live0" : NULL;
+                if (a->op == AGG_sum)
+                    text_sum(g, acc_name(g, k, t, way), a->e, g->acc_wide[k], mask);
+                else
+                    text_extreme(g, a, k, t, mask);
+            }
+        }
+    memcpy(g->off, from, sizeof from);
+}
+
+/* The place of the first iteration: it wins unless another is better. */
+static const char *first_place(Gen *g, const NestAgg *a, bool wide)
+{
+    bool var[N_VARS];
+    int64_t off[N_VARS];
+
+    memcpy(var, g->var, sizeof var);
+    memcpy(off, g->off, sizeof off);
+    for (int l = g->n->n_out; l < g->n->n_loops; l++) {
+        g->var[l] = false;
+        g->off[l] = g->n->loop[l].min;
+    }
+    Val v = body_affine_real(g, &a->place);
+    if (wide)
+        v = body_wide(g, v);
+    memcpy(g->var, var, sizeof var);
+    memcpy(g->off, off, sizeof off);
+    return v.s;
+}
+
+static void text_init(Text *x)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    int64_t from[N_VARS];
+
+    memcpy(from, g->off, sizeof from);
+    body_begin(g);
+    for (int k = 0; k < n->n_aggs; k++) {
+        const NestAgg *a = &n->agg[k];
+        const bool wide = g->acc_wide[k];
+        const char *zero = gen_text(g, a->op == AGG_sum ? "0" : a->op == AGG_max ? "-INFINITE" : "INFINITE");
+        const char *start = !wide ? zero : a->op == AGG_sum ? "{ 0 }" : gen_text(g, "splat(%s)", zero);
+        for (int64_t t = 0; t < points(x, false); t++) {
+            for (int64_t w = 0; w < g->ways; w++)
+                gen_line(g, "%s %s = %s;", wide ? "vec" : "real", acc_name(g, k, t, w), start);
+            if (!a->keep_place)
+                continue;
+            go_to(x, false, t, from);
+            const char *first = surely_some(n) ? first_place(g, a, wide) : wide ? "splat(NOT_A_NUMBER)" : "NOT_A_NUMBER";
+            gen_line(g, "%s w%d_%lld = %s;", wide ? "vec" : "real", k, (long long)t, first);
+        }
+    }
+    memcpy(g->off, from, sizeof from);
+}
+
+/* ---- results ---- */
+
+static void fold_ways(Text *x, int agg)
+{
+    Gen *g = &x->g;
+
+    for (int64_t t = 0; t < points(x, false); t++)
+        for (int64_t step = 1; step < g->ways; step *= 2)
+            for (int64_t w = 0; w + step < g->ways; w += 2 * step)
+                gen_line(g, "%s += %s;", acc_name(g, agg, t, w), acc_name(g, agg, t, w + step));
+}
+
+/* One number of a vector of them: several sums at a time where a short vector holds them. */
+static void fold_across(Text *x, int agg)
+{
+    Gen *g = &x->g;
+    const Agg op = g->n->agg[agg].op;
+    const int64_t n = points(x, false), group = op == AGG_sum ? 16 / (g->t->f64 ? 8 : 4) : 1;
+
+    for (int64_t t = 0; t < n;) {
+        if (group == 1 || group > g->t->W || t + group > n) {
+            gen_line(g, "const real r%d_%lld = across_%s(%s);", agg, (long long)t,
+                     op == AGG_sum ? "sum" : op == AGG_max ? "max" : "min", acc_name(g, agg, t, 0));
+            t++;
+            continue;
+        }
+        const char *args = acc_name(g, agg, t, 0);
+        for (int64_t k = 1; k < group; k++)
+            args = gen_text(g, "%s, %s", args, acc_name(g, agg, t + k, 0));
+        gen_line(g, "const few f%d_%lld = across_few(%s);", agg, (long long)t, args);
+        for (int64_t k = 0; k < group; k++)
+            gen_line(g, "const real r%d_%lld = f%d_%lld[%lld];", agg, (long long)(t + k), agg, (long long)t,
+                     (long long)k);
+        t += group;
+    }
+}
+
+/* Whether the store's next `group` points, from t on, are one short vector; they were summed together. */
+static bool stores_few(Text *x, const NestStore *s, int64_t t, const int64_t *from)
+{
+    Gen *g = &x->g;
+    const int64_t group = 16 / (g->t->f64 ? 8 : 4);
+    const Addr a = gen_addr(g, s->buf, &s->at);
+    int64_t at = 0;
+
+    if (s->e->op != OP_col || g->n->opd[s->e->col].kind != OPD_agg || group > g->t->W || t % group ||
+        t + group > points(x, false) || g->n->agg[g->n->opd[s->e->col].index].op != AGG_sum ||
+        !g->acc_wide[g->n->opd[s->e->col].index])
+        return false;
+    for (int64_t k = 0; k < group; k++) {
+        go_to(x, false, t + k, from);
+        const int64_t here = gen_here(g, &a);
+        if (k && here != at + k)
+            return false;
+        at = k ? at : here;
+    }
+    go_to(x, false, t, from);
+    return true;
+}
+
+static void text_store(Text *x, const NestStore *s, Val v, const int64_t *from)
+{
+    Gen *g = &x->g;
+    const Addr a = gen_addr(g, s->buf, &s->at);
+    const char *at = gen_sum(g, gen_here(g, &a), a.k, false, false);
+    const char *p = gen_text(g, "p%d + %s", s->buf, at), *more = x->partial ? ", add" : "";
+
+    if (g->n->buf[s->buf].lanes) {
+        v = body_wide(g, v);
+        gen_line(g, "st(%s, vand(live%lld, %s));", p, (long long)digit(g, LANE_VAR, from), v.s);
+    } else if (g->n->sched.vec >= 0 && !x->across) {
+        v = body_wide(g, v);
+        if (at_tail(g, from))
+            gen_line(g, "st_some%s(%s, %s, %s%s);", x->partial ? "_add" : "", p, v.s, g->tail, more);
+        else
+            gen_line(g, "st%s(%s, %s%s);", x->partial ? "_add" : "", p, v.s, more);
+    } else if (x->partial) {
+        gen_line(g, "p%d[%s] = add ? p%d[%s] + %s : %s;", s->buf, at, s->buf, at, v.s, v.s);
+    } else {
+        gen_line(g, "p%d[%s] = %s;", s->buf, at, v.s);
+    }
+}
+
+/* All values first, so that no load waits for a store. */
+static void text_stores(Text *x)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    const int64_t n_points = points(x, false);
+    Val *v = ARENA_ARRAY(g->arena, Val, n_points * n->n_stores);
+    int64_t from[N_VARS];
+
+    memcpy(from, g->off, sizeof from);
+    body_begin(g);
+    for (int64_t t = 0; t < n_points; t++)
+        for (int k = 0; k < n->n_stores; k++) {
+            go_to(x, false, t, from);
+            g->point = (int)t;
+            v[t * n->n_stores + k] = body_expr(g, n->store[k].e);
+        }
+    for (int k = 0; k < n->n_stores; k++)
+        for (int64_t t = 0; t < n_points; t++) {
+            go_to(x, false, t, from);
+            if (x->across && stores_few(x, &n->store[k], t, from)) {
+                const Addr a = gen_addr(g, n->store[k].buf, &n->store[k].at);
+                gen_line(g, "st_few(p%d + %s, f%d_%lld, %s);", n->store[k].buf,
+                         gen_sum(g, gen_here(g, &a), a.k, false, false), n->opd[n->store[k].e->col].index,
+                         (long long)t, x->partial ? "add" : "0");
+                t += 16 / (g->t->f64 ? 8 : 4) - 1;
+                continue;
+            }
+            text_store(x, &n->store[k], v[t * n->n_stores + k], from);
+        }
+    memcpy(g->off, from, sizeof from);
+}
+
+static void text_results(Text *x)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+
+    for (int k = 0; k < n->n_aggs; k++) {
+        fold_ways(x, k);
+        if (x->across && g->acc_wide[k])
+            fold_across(x, k);
+        for (int64_t t = 0; n->agg[k].keep_place && !surely_some(n) && t < points(x, false); t++)
+            gen_line(g, g->acc_wide[k] ? "w%d_%lld = vand((ivec)(w%d_%lld == w%d_%lld), w%d_%lld);"
+                                       : "w%d_%lld = w%d_%lld == w%d_%lld ? w%d_%lld : 0;", k, (long long)t, k,
+                     (long long)t, k, (long long)t, k, (long long)t);
+    }
+    text_stores(x);
+}
+
+/* The pointers are known only when the text that uses them is written. */
+static void text_bases(Gen *g)
+{
+    for (int k = 0; k < g->n_bases; k++) {
+        const Base *b = &g->base[k];
+        gen_line(g, "const real *q%d = p%d%s;", k, b->buf, gen_sum(g, 0, b->k, false, true));
+        gen_line(g, "HIDE(q%d);", k);
+    }
+}
+
+static void text_scope(Text *x, int i)
+{
+    Gen *g = &x->g;
+    Buf *out = g->out, body = { 0 };
+
+    x->open = true;
+    text_init(x);
+    g->in_scope = true;
+    g->n_bases = 0;
+    g->base = NULL;
+    g->out = &body;
+    text_from(x, i);
+    g->out = out;
+    g->in_scope = false;
+    text_bases(g);
+    if (body.n)
+        buf_add(out, body.s, body.n);
+    buf_free(&body);
+    x->open = false;
+    text_results(x);
+}
+
+static void text_from(Text *x, int i)
+{
+    if (i == x->scope_at && !x->open)
+        text_scope(x, i);
+    else if (i < x->n_seq)
+        text_loop(x, i);
+    else
+        text_body(x);
+}
+
+/* ---- the function ---- */
+
+static void text_sequence(Text *x)
+{
+    const Nest *n = x->g.n;
+
+    if (n->lanes && !n->sum_lanes)
+        x->seq[x->n_seq++] = LANE_VAR;
+    for (int k = 0; k < n->n_out; k++)
+        x->seq[x->n_seq++] = n->sched.order[k];
+    x->scope_at = x->n_seq;
+    if (n->sum_lanes)
+        x->seq[x->n_seq++] = LANE_VAR;
+    for (int k = n->n_out; k < n->n_loops; k++)
+        x->seq[x->n_seq++] = n->sched.order[k];
+}
+
+static void text_head(Gen *g)
+{
+    const Nest *n = g->n;
+
+    buf_printf(g->out, "/* Block %d:", n->id);
+    for (int l = 0; l < n->n_loops; l++)
+        buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? " |" : l ? "," : "", l, n->loop[l].box ? "" : "<= ",
+                   (long long)nest_extent(n, l));
+    buf_printf(g->out, "%s%s.  */\n", n->n_loops ? "; " : " ", n->sum_lanes ? "sums over the lanes" : n->lanes ? "in lanes"
+               : n->sched.vec >= 0 ? gen_text(g, "vectors along x%d", n->sched.vec) : "scalar");
+    buf_puts(g->out, "void ");
+    nest_name(g->out, n, g->t);
+    buf_puts(g->out, "(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int add)\n{\n");
+    g->depth = 1;
+    for (int k = 0; k < n->n_bufs; k++) {
+        bool stored = false;
+        for (int s = 0; s < n->n_stores; s++)
+            stored |= n->store[s].buf == k;
+        gen_line(g, "%sreal *restrict const p%d = p[%d];", stored ? "" : "const ", k, k);
+    }
+    gen_line(g, "(void)b0, (void)b1, (void)n_lanes, (void)add;");
+}
+
+void nest_name(Buf *out, const Nest *n, const Target *t)
+{
+    (void)t;
+    buf_printf(out, "nest%d", n->id);
+}
+
+void nest_text(Buf *out, const Nest *n, const Target *t)
+{
+    Arena arena = { 0 };
+    Text x = { .g = { .n = n, .t = t, .arena = &arena, .out = out, .ways = n->sched.ways > 1 ? n->sched.ways : 1 } };
+
+    x.partial = n->sum_lanes || (n->split >= 0 && n->split >= n->n_out);
+    x.across = n->sum_lanes || n->sched.vec >= n->n_out;
+    for (int l = 0; l < N_VARS; l++)
+        x.g.count[l] = 1;
+    for (int k = 0; k < n->n_aggs; k++)
+        x.g.acc_wide[k] = x.across || body_is_wide(&x.g, n->agg[k].e) ||
+                          (n->agg[k].keep_place && n->sched.vec >= 0 && n->agg[k].place.k[n->sched.vec]);
+    x.g.across = x.across;
+    text_head(&x.g);
+    text_sequence(&x);
+    text_from(&x, 0);
+    buf_puts(out, "}\n");
+    arena_free(&arena);
+}

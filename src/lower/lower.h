@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lower.h - regular relations, and the blocks over them as loop nests.
+ *
+ * A relation is regular if its rows are a box: numbered by a few dimensions, each key an affine form of these
+ * numbers, or one of a list of codes.  Whether it is one is found by looking at its keys (regular.c), however it
+ * was made.  A block over regular sources whose conditions and keys are affine is a nest (block.c, linear.c). */
+#ifndef SG_LOWER_H
+#define SG_LOWER_H
+
+#include "lower/nest.h"
+
+#define REG_DIMS 12
+
+typedef enum RegKind {
+    REG_none,                   /* nothing is known; it may not be read */
+    REG_affine,                 /* INT: `key` over the dimensions */
+    REG_codes,                  /* INT or TEXT: the code of dimension `dim` */
+    REG_lane,                   /* the key that runs along the lanes */
+    REG_value                   /* REAL: numbers, none NULL, in an array over rows (and lanes) */
+} RegKind;
+
+typedef struct RegCol { RegKind kind; Affine key; int dim; } RegCol;
+
+typedef struct Regular {
+    int n_dims;
+    int64_t extent[REG_DIMS], stride[REG_DIMS];         /* stride in rows */
+    const int64_t *codes[REG_DIMS];                     /* of dimensions with codes: one per index, distinct */
+    RegCol *col; int n_cols;
+    int64_t rows;
+    bool lanes;                                         /* a row holds all lanes */
+    /* The result of a pick: a row is there where the place stored for its group is its own. */
+    bool winner;
+    Affine group, place;                                /* over the dimensions */
+} Regular;
+
+/* A relation of `rows` rows; key[c]: codes of column c, NULL: not static; kind[c] says what other columns are
+ * (REG_lane, REG_value, REG_none).  Codes of INT columns are the integers (`ints`).  null: the code of NULL.
+ * False: not regular. */
+bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key, const RegKind *kind, const bool *ints,
+                  int64_t rows, int64_t null);
+/* The key of column c in row `row`. */
+int64_t regular_key(const Regular *r, int c, int64_t row);
+
+typedef struct NestSource { int src, col; } NestSource;        /* src -1: the block's own column; col -1: its places */
+
+typedef struct Lowered {
+    Nest nest;
+    NestSource *from;           /* by buffer */
+    Regular out;                /* rows of the result, and its keys */
+    int64_t **count;            /* by column: COUNT of every row, where it is settled; or NULL */
+} Lowered;
+
+/* `src`: by source; NULL: not regular.  `blind`: nobody can tell a row of the result that is not there from one whose
+ * numbers are 0.  False: no nest; *why says why (static text). */
+bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a, Lowered *out, const char **why);
+
+/* blind.c.  By block id: nobody can tell a row of it that is not there from one whose numbers are 0.  Gradients are,
+ * where they are only multiplied and summed. */
+void prog_blind(const Prog *p, bool *blind);
+
+/* ---- linear.c: affine forms over the variables of one block ---- */
+
+#define MAX_VARS 40
+
+typedef struct Lin { int64_t c, k[MAX_VARS]; } Lin;
+
+/* Variables are the dimensions of the sources, then what divisions and groupings add.  An equation eliminates one. */
+typedef struct Space {
+    Arena *a;
+    int n;
+    int64_t lo[MAX_VARS], hi[MAX_VARS];
+    const int64_t *codes[MAX_VARS];
+    bool gone[MAX_VARS];        /* eliminated: it is `def` over the live ones */
+    Lin def[MAX_VARS];
+    Lin *ge; int n_ge;          /* forms that are >= 0 */
+    struct Quotient { Lin of; int64_t by; int q, r; bool neg; } *quot; int n_quots;
+    const char *why;            /* set where something is not affine */
+} Space;
+
+int  space_var(Space *s, int64_t lo, int64_t hi, const int64_t *codes);         /* -1: too many */
+Lin  lin_const(int64_t c);
+Lin  lin_var(const Space *s, int v);
+bool lin_add(Lin *x, const Lin *y, int64_t times);      /* x += times * y; false: too large */
+bool lin_is_const(const Lin *x);
+int  lin_only_var(const Lin *x);                        /* the variable, if it is one and has factor 1 and no constant; -1 */
+Lin  space_reduce(const Space *s, const Lin *x);        /* over the live variables */
+bool space_range(Space *s, const Lin *x, int64_t *lo, int64_t *hi);
+bool space_zero(Space *s, const Lin *x, int pivot);     /* x = 0; pivot -1: choose the variable that goes */
+bool space_ge(Space *s, const Lin *x);                  /* x >= 0 */
+bool space_div(Space *s, const Lin *x, int64_t by, Lin *quotient, Lin *remainder);     /* truncating, as SQL's */
+
+#endif

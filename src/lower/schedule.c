@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * schedule.c - how a nest runs: which loop goes along the vector, the order of loops, the register tile, what is
+ * written out.
+ *
+ * First the nest is made plainer.  Then come the choices that the bits of sums depend on, by rules over the nest and
+ * the target: the vector loop, the order of reduction loops, how many ways a sum is split.  Tiles and the number of
+ * iterations written out change no bit; they are the best by a model of the machine. */
+#include "lower/gen.h"
+
+#include <string.h>
+
+/* ---- plainer nests ---- */
+
+static void each_affine(Nest *n, void (*fn)(Affine *a, int l, int64_t by), int l, int64_t by)
+{
+    for (int k = 0; k < n->n_opds; k++)
+        fn(&n->opd[k].at, l, by);
+    for (int k = 0; k < n->n_aggs; k++)
+        fn(&n->agg[k].place, l, by);
+    for (int k = 0; k < n->n_stores; k++)
+        fn(&n->store[k].at, l, by);
+    for (int m = 0; m < n->n_loops; m++) {
+        for (int k = 0; !n->loop[m].box && k < n->loop[m].n_lo; k++)
+            fn(&n->loop[m].lo[k].e, l, by);
+        for (int k = 0; !n->loop[m].box && k < n->loop[m].n_hi; k++)
+            fn(&n->loop[m].hi[k].e, l, by);
+    }
+}
+
+/* Loop l is `at`, and goes. */
+static void fix_loop(Affine *a, int l, int64_t at)
+{
+    a->c += a->k[l] * at;
+    memmove(a->k + l, a->k + l + 1, (MAX_LOOPS - 1 - l) * sizeof *a->k);
+    a->k[MAX_LOOPS - 1] = 0;
+}
+
+static void remove_loop(Nest *n, int l, int64_t at)
+{
+    each_affine(n, fix_loop, l, at);
+    memmove(n->loop + l, n->loop + l + 1, (MAX_LOOPS - 1 - l) * sizeof *n->loop);
+    n->n_loops--;
+    n->n_out -= l < n->n_out;
+    n->split -= n->split > l;
+}
+
+static bool one_step(const Affine *a, int l, int64_t extent)
+{
+    return a->k[l] == a->k[l + 1] * extent;
+}
+
+/* May loops l and l + 1 be one loop? */
+static bool joins_next(const Nest *n, int l)
+{
+    const int64_t e = nest_extent(n, l + 1);
+    bool ok = (l + 1 < n->n_out || l >= n->n_out) && n->loop[l].box && n->loop[l + 1].box && n->split != l &&
+              n->split != l + 1 && !nest_bounded_by(n, l) && !nest_bounded_by(n, l + 1);
+
+    for (int k = 0; ok && k < n->n_opds; k++)
+        ok = n->opd[k].kind == OPD_agg || n->opd[k].kind == OPD_place || one_step(&n->opd[k].at, l, e);
+    for (int k = 0; ok && k < n->n_aggs; k++)
+        ok = !n->agg[k].keep_place || one_step(&n->agg[k].place, l, e);
+    for (int k = 0; ok && k < n->n_stores; k++)
+        ok = one_step(&n->store[k].at, l, e);
+    return ok;
+}
+
+static void plainer(Nest *n)
+{
+    for (int l = n->n_loops - 1; l >= 0; l--)
+        if (l != n->split && n->loop[l].box && nest_extent(n, l) == 1)
+            remove_loop(n, l, n->loop[l].min);
+    for (int l = n->n_loops - 2; l >= 0; l--)
+        if (nest_extent(n, l) && nest_extent(n, l + 1) && joins_next(n, l)) {
+            const int64_t e = nest_extent(n, l + 1);
+            n->loop[l + 1].min += n->loop[l].min * e;
+            n->loop[l + 1].max += n->loop[l].max * e;
+            remove_loop(n, l, 0);
+        }
+}
+
+/* ---- the vector loop ---- */
+
+/* 0: cannot; else how good it is. */
+static double along_score(const Nest *n, int l)
+{
+    double loads = 0, extent = (double)nest_extent(n, l);
+
+    if (nest_bounded_by(n, l) || (!n->loop[l].box && l < n->n_out))
+        return 0;
+    for (int k = 0; k < n->n_stores; k++)
+        if (n->store[k].at.k[l] != (l < n->n_out))
+            return 0;
+    for (int k = 0; l >= n->n_out && k < n->n_aggs; k++)
+        if (n->agg[k].keep_place)
+            return 0;
+    for (int k = 0; k < n->n_opds; k++) {
+        const Operand *o = &n->opd[k];
+        int64_t lo, hi;
+        nest_range(n, &o->at, &lo, &hi);
+        if (o->kind == OPD_key && o->at.k[l] && (lo < -(1 << 24) || hi > 1 << 24))
+            return 0;
+        if (o->kind == OPD_load && o->at.k[l] != 0 && o->at.k[l] != 1)
+            return 0;
+        loads += o->kind == OPD_load && o->at.k[l] == 1;
+    }
+    if (l >= n->n_out && loads == 0)
+        return 0;
+    return extent < 2 ? 0 : extent / (double)((int64_t)extent / 8 + 1) * (l < n->n_out ? 1.01 : 1);
+}
+
+static int vector_loop(const Nest *n)
+{
+    int best = VEC_none;
+    double most = 0;
+
+    if (n->lanes)
+        return VEC_lanes;
+    for (int l = 0; l < n->n_loops; l++) {
+        const double s = along_score(n, l);
+        if (s > most) {
+            most = s;
+            best = l;
+        }
+    }
+    return best;
+}
+
+/* ---- the model ----
+ *
+ * Cycles of a core with two multiply-adds and two loads a cycle, a latency of four, and sixteen registers.  The
+ * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
+
+enum { MAX_BODY = 320, MAX_LIVE = 15, LATENCY = 4, MAX_TILE = 12, MAX_FULL = 3 };
+
+typedef struct Model {
+    Nest *n;
+    int W;
+    int red[MAX_LOOPS], n_red;          /* the order of the reduction loops */
+    int64_t f[N_VARS];                  /* points of each loop in the body */
+    double rounds;                      /* reduction points of one tile */
+    double n_accs;                      /* registers that one point of the tile takes */
+    Schedule best;
+    double best_cost;
+} Model;
+
+static int64_t steps_of(const Model *m, int l)
+{
+    const int64_t e = nest_extent(m->n, l), unit = m->n->sched.vec == l ? m->W : 1;
+    return (e + unit - 1) / unit;
+}
+
+/* How many numbers c + the sum of k[l] * j, 0 <= j < f[l], there are. */
+static double distinct(const Model *m, const Affine *a, int64_t lane_step)
+{
+    int64_t span = 0, k[N_VARS], f[N_VARS];
+    double n = 1;
+    int len = 0;
+
+    for (int l = 0; l < N_VARS; l++) {
+        const int64_t by = l == LANE_VAR ? lane_step : a->k[l] < 0 ? -a->k[l] : a->k[l];
+        if (!by || m->f[l] == 1)
+            continue;
+        int at = len++;
+        for (; at > 0 && k[at - 1] > by; at--) {
+            k[at] = k[at - 1];
+            f[at] = f[at - 1];
+        }
+        k[at] = by;
+        f[at] = m->f[l];
+    }
+    for (int i = 0; i < len; i++) {
+        const int64_t reach = span + k[i] * (f[i] - 1);
+        n = k[i] > span ? n * (double)f[i] : n * (double)(reach + k[0]) / (double)(span + k[0]);
+        span = reach;
+    }
+    return n;
+}
+
+/* Distinct values of an expression in the body, each times its cost; loads apart. */
+static void count_ops(const Model *m, const Expr *e, uint32_t *loops, double *ops)
+{
+    *loops = 0;
+    if (e->op == OP_col) {
+        const Operand *o = &m->n->opd[e->col];
+        for (int l = 0; l < m->n->n_loops; l++)
+            *loops |= o->at.k[l] ? 1u << l : 0;
+        if (o->kind == OPD_load && m->n->buf[o->index].lanes)
+            *loops |= 1u << LANE_VAR;
+        return;
+    }
+    for (int k = 0; k < e->n_args; k++) {
+        uint32_t in;
+        count_ops(m, e->arg[k], &in, ops);
+        *loops |= in;
+    }
+    Expr self = *e;
+    self.n_args = 0;
+    double n = nest_cost(m->n, &self);
+    for (int l = 0; l < N_VARS; l++)
+        n *= *loops >> l & 1 ? (double)m->f[l] : 1;
+    *ops += n;
+}
+
+static int64_t lane_step(const Nest *n, const Operand *o)
+{
+    return n->buf[o->index].lanes ? (int64_t)n->buf[o->index].rows : 0;
+}
+
+/* Loads of the operands that `e` reads; *held: registers for all but the operand that has most of them. */
+static void count_loads(const Model *m, const Expr *e, bool *seen, double *loads, double *held, double *most)
+{
+    for (int k = 0; k < e->n_args; k++)
+        count_loads(m, e->arg[k], seen, loads, held, most);
+    if (e->op != OP_col || m->n->opd[e->col].kind != OPD_load || seen[e->col])
+        return;
+    seen[e->col] = true;
+    const Operand *o = &m->n->opd[e->col];
+    const int v = m->n->sched.vec;
+    const double n = distinct(m, &o->at, lane_step(m->n, o));
+    const double each = v >= 0 && o->at.k[v] != 0 && o->at.k[v] != 1 ? 1.5 * m->W : 1;
+    double here = 1;
+    for (int l = 0; l < N_VARS; l++)
+        if ((l == LANE_VAR ? !m->n->sum_lanes && lane_step(m->n, o) : l < m->n->n_out && o->at.k[l]) && m->f[l] > 1)
+            here *= (double)m->f[l];
+    *loads += n * each;
+    *held += here;
+    *most = here > *most ? here : *most;
+}
+
+typedef struct Load { double ops, loads, held; } Load;
+
+static Load load_of(const Model *m, bool stores)
+{
+    Load r = { 0 };
+    double most = 0;
+    uint32_t loops;
+    bool *seen = (bool[1024]){ false };
+
+    for (int k = 0; !stores && k < m->n->n_aggs; k++) {
+        count_ops(m, m->n->agg[k].e, &loops, &r.ops);
+        count_loads(m, m->n->agg[k].e, seen, &r.loads, &r.held, &most);
+    }
+    for (int k = 0; stores && k < m->n->n_stores; k++) {
+        count_ops(m, m->n->store[k].e, &loops, &r.ops);
+        count_loads(m, m->n->store[k].e, seen, &r.loads, &r.held, &most);
+    }
+    r.held -= most;
+    return r;
+}
+
+static double max2(double x, double y)
+{
+    return x > y ? x : y;
+}
+
+static double tile_points(const Model *m)
+{
+    double t = m->n->sum_lanes ? 1 : (double)m->f[LANE_VAR];
+
+    for (int l = 0; l < m->n->n_out; l++)
+        t *= (double)m->f[l];
+    return t;
+}
+
+/* One register tile, from its first load to its last store. */
+static double tile_cost(const Model *m)
+{
+    const Nest *n = m->n;
+    const double T = tile_points(m);
+    const Load end = load_of(m, true);
+    const double across = n->sum_lanes || n->sched.vec >= n->n_out ? 2.5 * T * n->n_aggs : 0;
+    double cost = max2(max2(end.ops / 2, end.loads / 2), max2(T * n->n_stores, (end.ops + end.loads + T) / 5)) + 3;
+    double U = 1;
+
+    if (!n->n_aggs)
+        return cost;
+    for (int l = n->n_out; l < n->n_loops; l++)
+        U *= (double)m->f[l];
+    Load in = load_of(m, false);
+    for (int k = 0; k < n->n_aggs; k++)
+        in.ops += n->agg[k].op != AGG_sum ? (n->agg[k].keep_place ? 5 : 3) * T * U
+                : n->agg[k].e->op == OP_mul ? 0 : T * U;
+    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(LATENCY * U / n->sched.ways, (in.ops + in.loads + 6) / 5.5));
+    return cost + m->rounds / U * body * (1 + 16 / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
+}
+
+/* The registers a tile needs. */
+static bool fits(const Model *m)
+{
+    const double T = tile_points(m);
+    const Load in = load_of(m, m->n->n_aggs == 0);
+
+    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= MAX_LIVE || T == 1 : T <= 4;
+}
+
+/* Tiles, the last of a loop a smaller one. */
+static double tiles(const Model *m)
+{
+    double n = 1;
+
+    for (int l = 0; l < m->n->n_out; l++) {
+        const int64_t s = steps_of(m, l), rest = s % m->f[l];
+        n *= (double)(s / m->f[l]) + (rest ? 0.05 + max2(0.6, (double)rest / (double)m->f[l]) : 0);
+    }
+    return n / (m->n->sum_lanes ? 1 : (double)m->f[LANE_VAR]);
+}
+
+static void consider(Model *m)
+{
+    const Nest *n = m->n;
+    const double cost = tiles(m) * tile_cost(m);
+
+    if (m->best_cost >= 0 && cost >= m->best_cost * 0.999)
+        return;
+    m->best_cost = cost;
+    Schedule *s = &m->best;
+    *s = n->sched;
+    for (int l = 0; l < n->n_loops; l++)
+        *(l < n->n_out ? &s->tile[l] : &s->unroll[l]) = (int)m->f[l];
+    for (int k = 0; k < m->n_red; k++)
+        s->order[n->n_out + k] = m->red[k];
+    s->lane_tile = n->sum_lanes ? 1 : (int)m->f[LANE_VAR];
+}
+
+static bool is_runtime(const Nest *n, int l)
+{
+    return !n->loop[l].box || l == n->split;
+}
+
+/* With ways, the rounds of the innermost loop go to them in turn, however many are written out. */
+static bool factor_ok(const Model *m, int l, int64_t f)
+{
+    const int ways = m->n->sched.ways;
+
+    if (l != m->red[m->n_red - 1] || ways == 1)
+        return true;
+    return is_runtime(m->n, l) ? f == ways : f % ways == 0 || f == steps_of(m, l);
+}
+
+static bool body_fits(const Model *m)
+{
+    Load in = load_of(m, false);
+    double points = tile_points(m);
+
+    for (int l = m->n->n_out; l < m->n->n_loops; l++)
+        points *= (double)m->f[l];
+    return max2(points * m->n->n_aggs, in.ops) <= MAX_BODY;
+}
+
+/* Every number of innermost reduction loops written out in full, and the next one in part. */
+static void try_unrolls(Model *m)
+{
+    static const int64_t part[] = { 1, 2, 4, 8 };
+    const Nest *n = m->n;
+
+    for (int l = n->n_out; l < n->n_loops; l++)
+        m->f[l] = 1;
+    if (!fits(m))
+        return;
+    if (!m->n_red)
+        consider(m);
+    for (int full = 0; m->n_red && full <= MAX_FULL && full <= m->n_red; full++) {
+        if (full) {
+            const int l = m->red[m->n_red - full];
+            const int64_t s = steps_of(m, l);
+            if (is_runtime(n, l) || nest_bounded_by(n, l) || s > MAX_BODY || s < 1)
+                break;
+            m->f[l] = s;
+            if (!body_fits(m) && full + n->sched.ways > 1)
+                break;
+        }
+        if (full == m->n_red) {
+            consider(m);
+            break;
+        }
+        const int next = m->red[m->n_red - full - 1];
+        for (size_t k = 0; k < COUNT_OF(part); k++) {
+            if (k && (nest_bounded_by(n, next) || 2 * part[k] > steps_of(m, next)))
+                break;
+            m->f[next] = part[k];
+            if (factor_ok(m, next, part[k]) && (k == 0 || part[k] == n->sched.ways || body_fits(m)))
+                consider(m);
+        }
+        m->f[next] = 1;
+    }
+}
+
+/* Tiles over the output loops from l on; at most `left` more points. */
+static void try_tiles(Model *m, int l, int64_t left, int more)
+{
+    const Nest *n = m->n;
+
+    if (l == n->n_out) {
+        for (int64_t f = 1; f <= (n->lanes && !n->sum_lanes ? 4 : 1) && f <= left; f++) {
+            m->f[LANE_VAR] = f;
+            try_unrolls(m);
+        }
+        m->f[LANE_VAR] = 1;
+        return;
+    }
+    const int64_t s = steps_of(m, l);
+    m->f[l] = 1;
+    try_tiles(m, l + 1, left, more);
+    if (nest_bounded_by(n, l) || !more)
+        return;
+    for (int64_t f = 2; f <= left && f <= s; f++) {
+        if (s % f && s < 3 * f)
+            continue;
+        m->f[l] = f;
+        try_tiles(m, l + 1, left / f, more - 1);
+    }
+    m->f[l] = 1;
+}
+
+/* ---- what the order of sums depends on ---- */
+
+/* Can one sum be split, and into how many, so that enough of them are on the way at a time? */
+static int ways_of(const Model *m)
+{
+    const Nest *n = m->n;
+    int64_t T = n->lanes && !n->sum_lanes ? 2 : 1;
+    double cost = 0;
+
+    for (int k = 0; k < n->n_aggs; k++) {
+        cost += nest_cost(n, n->agg[k].e);
+        if (n->agg[k].op != AGG_sum)
+            return 1;
+    }
+    for (int l = 0; l < n->n_out; l++)
+        if (!nest_bounded_by(n, l) && T < 8)
+            T *= steps_of(m, l);
+    if (!m->n_red || !n->n_aggs || cost > 30)
+        return 1;
+    int ways = 1;
+    while (ways < 8 && 2 * ways * T * n->n_aggs <= 8 && 4 * ways <= steps_of(m, m->red[m->n_red - 1]))
+        ways *= 2;
+    return ways;
+}
+
+static bool keeps_places(const Nest *n)
+{
+    for (int k = 0; k < n->n_aggs; k++)
+        if (n->agg[k].keep_place)
+            return true;
+    return false;
+}
+
+/* Reduction loop l may stand innermost. */
+static bool may_end(const Nest *n, int l)
+{
+    return n->loop[l].box && l != n->split && !nest_bounded_by(n, l) && !keeps_places(n);
+}
+
+/* The nest's order, but for x and then y, which go to the end (-1: none). */
+static void reductions_ending(Model *m, int x, int y)
+{
+    m->n_red = 0;
+    for (int l = m->n->n_out; l < m->n->n_loops; l++)
+        if (l != x && l != y)
+            m->red[m->n_red++] = l;
+    if (x >= 0)
+        m->red[m->n_red++] = x;
+    if (y >= 0)
+        m->red[m->n_red++] = y;
+}
+
+static void try_order(Model *m, int x, int y)
+{
+    reductions_ending(m, x, y);
+    m->n->sched.ways = ways_of(m);
+    try_tiles(m, 0, MAX_TILE, 3);
+}
+
+static void try_orders(Model *m)
+{
+    const Nest *n = m->n;
+    const int last = n->sched.vec >= n->n_out ? n->sched.vec : -1;
+
+    try_order(m, -1, last);
+    for (int x = n->n_out; x < n->n_loops; x++)
+        for (int y = x; y < n->n_loops; y++) {
+            if (!may_end(n, x) || !may_end(n, y) || (last >= 0 && x != last && y != last))
+                continue;
+            const bool vec_first = x == last;
+            try_order(m, x == y ? -1 : vec_first ? y : x, vec_first ? x : y);
+        }
+}
+
+void nest_schedule(Nest *n, const Target *t)
+{
+    Schedule *s = &n->sched;
+    Model m = { .n = n, .W = t->W, .best_cost = -1, .rounds = n->sum_lanes ? 8 : 1 };
+
+    plainer(n);
+    *s = (Schedule){ .lane_tile = 1, .ways = 1 };
+    for (int l = 0; l < MAX_LOOPS; l++) {
+        s->order[l] = l;
+        s->tile[l] = s->unroll[l] = 1;
+    }
+    s->vec = vector_loop(n);
+    for (int k = 0; k < n->n_aggs; k++)
+        m.n_accs += n->agg[k].keep_place ? 2 : 1;
+    for (int l = 0; l < N_VARS; l++)
+        m.f[l] = 1;
+    for (int l = n->n_out; l < n->n_loops; l++)
+        m.rounds *= (double)steps_of(&m, l) * (n->loop[l].box ? 1 : 0.6);
+    try_orders(&m);
+    if (m.best_cost >= 0)
+        *s = m.best;
+}
