@@ -10,6 +10,7 @@
 #   make asan       the cases once more under the address and undefined-behaviour sanitizers
 #   make debug      build/debug/sqlgrad: -O0, the verifier after every pass
 #   make fuzz SECONDS=60      coverage-guided fuzzing (clang)
+#   make bench      measure beside PyTorch; NAMES="lenet gcn" for some workloads (bench/README.md)
 #   make style      layers, forbidden calls, the longest functions
 #   make rewrite    write what the cases print now into test/cases; read the diff before committing it
 #   make install PREFIX=/usr/local DESTDIR=
@@ -41,6 +42,7 @@ LIB_OBJ := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out src/cli/%,$(SRC)))
 UNIT    := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/*.c))
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/replay/%)
+BENCH   := $(BUILD)/bench-programs/driver $(BUILD)/bench-programs/peak
 
 # Sanitizers change what gcc can see, and some of its warnings with it; the ordinary build keeps -Werror.
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-error
@@ -53,7 +55,7 @@ say = $(if $(V),,@echo '  $(1)';)
 
 .DELETE_ON_ERROR:
 .PHONY: all products test-programs test check asan asan-build debug fuzz style rewrite demo install \
-        clean deps FORCE
+        bench bench-programs clean deps FORCE
 
 all: $(BUILD)/deps.ok
 	+$(Q)$(SUBMAKE) products
@@ -103,7 +105,18 @@ $(BUILD)/replay/%: test/fuzz/%.c test/fuzz/replay.c test/fuzz/fuzz.h $(OUT)/libs
 	$(Q)mkdir -p $(@D)
 	$(call say,CC   $<)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $(OUT)/libsqlgrad.a $(LIBS)
 
-test-programs: $(UNIT) $(REPLAY)
+# What bench/run needs beside the command; the peak is that of this processor.
+$(BUILD)/bench-programs/driver: bench/driver.c $(OUT)/libsqlgrad.a
+	$(Q)mkdir -p $(@D)
+	$(call say,CC   $<)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(OUT)/libsqlgrad.a $(LIBS)
+
+$(BUILD)/bench-programs/peak: bench/peak.c $(BUILD)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC   $<)$(CC) $(ALL_CFLAGS) -march=native $(LDFLAGS) -o $@ $< -ldl -lpthread
+
+test-programs: $(UNIT) $(REPLAY) $(BENCH)
+
+bench-programs: $(BENCH)
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
 
@@ -150,6 +163,14 @@ fuzz:
 $(BUILD)/fuzzer/%: test/fuzz/%.c test/fuzz/fuzz.h $(OUT)/libsqlgrad.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC   $<)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(OUT)/libsqlgrad.a $(LIBS)
+
+# ---- measuring ----
+
+bench:
+	$(Q)scripts/install-deps.sh build bench
+	+$(Q)$(SUBMAKE) all
+	+$(Q)$(SUBMAKE) bench-programs
+	$(Q)bench/run $(NAMES)
 
 # ---- demo, installation ----
 

@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that building, testing or the demo need and that are missing.
 #
-#   scripts/install-deps.sh build test demo     install what is missing for these purposes
+#   scripts/install-deps.sh build test demo bench   install what is missing for these purposes
 #   scripts/install-deps.sh --check             install nothing; fail and say what to install if the
 #                                               compiler does not find the libraries (any system)
 #
@@ -13,6 +13,7 @@ set -u
 build="gcc make libc6-dev libpg-query-dev libprotobuf-c-dev libsqlite3-dev zlib1g-dev libisl-dev"
 test="sqlite3 pkg-config python3 python3-numpy python3-torch"
 demo="sqlite3 dataset-fashion-mnist"
+bench="python3 python3-numpy python3-torch dataset-fashion-mnist libopenblas0"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -57,7 +58,8 @@ for purpose in "$@"; do
     build) want="$want $build" ;;
     test) want="$want $test" ;;
     demo) want="$want $demo" ;;
-    *) say "install-deps.sh: unknown purpose '$purpose'; build, test, demo or --check"; exit 2 ;;
+    bench) want="$want $bench" ;;
+    *) say "install-deps.sh: unknown purpose '$purpose'; build, test, demo, bench or --check"; exit 2 ;;
     esac
 done
 

@@ -61,6 +61,7 @@
     X(threads,   "threads",     'p', "N",      "rgtvc",    "threads of the native engine (all cores)") \
     X(memory,    "memory",      'p', "MB",     "rgtvc",    "what the engine may plan for (three quarters of the machine's)") \
     X(no_loops,  "no-loops",    'f', "",       "rgtvxc",   "join everything row by row, compile nothing (for finding bugs)") \
+    X(all_loops, "all-loops",   'f', "",       "rgtvxc",   "compile every loop nest, also where little is to be done") \
     X(keep_c,    "keep-c",      't', "FILE",   "rgtvxc",   "write the C that the native engine has compiled") \
     X(chunk,     "chunk",       'p', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
     X(json,      "json",        'f', "",       "rgtvci",   "one JSON object a line")                  \

@@ -391,7 +391,7 @@ static Code make_in(CcJob *j, const Place *p, CcLib *out, Err *e)
     const bool sealed = rc == OK && publish && file_seal(w.fd, j->file, j->key);
     if (rc == OK && !(out->handle = load_file(j, w.path))) {
         const char *why = dlerror();
-        j->unloadable = true;
+        j->unloadable = !why || !strstr(why, "undefined symbol");       /* which no other place would define */
         rc = err_set(e, E_ENV, ERR_cc_failed, "what the C compiler made cannot be loaded: %.400s", why ? why : "no reason given");
     }
     if (rc == OK && sealed)
@@ -430,7 +430,7 @@ static int count_parts(FILE *f)
 }
 
 /* A command may compile several texts; the file holds each as a part, and compiles with -DPART=N. */
-static void put_part(CcJob *j, Buf *b, int part)
+static void source_part(CcJob *j, Buf *b, int part)
 {
     const char **v = command_line(j, true, j->o->keep, "n.so");
 
@@ -451,7 +451,7 @@ static Code keep_source(CcJob *j, Err *e)
     Buf b = { 0 };
 
     if (f)
-        put_part(j, &b, count_parts(f) + 1);
+        source_part(j, &b, count_parts(f) + 1);
     bool ok = f && fseek(f, 0, SEEK_END) == 0 && fwrite(b.s, 1, b.n, f) == b.n;
     ok = f && fclose(f) == 0 && ok;
     buf_free(&b);

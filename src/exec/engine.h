@@ -18,6 +18,7 @@ typedef struct EngineOpts {
     const char *db_path;        /* sql: the database file with the user's tables, opened read-only; or NULL */
     volatile int *stop;         /* set from a signal handler: long phases end with E_STOPPED */
     bool no_loops;              /* native: tuple lists only; nothing is compiled */
+    bool all_loops;             /* native: compile nests however little they have to do */
     const char *keep_c;         /* native: a file that generated C is added to, made by the caller; or NULL */
     void (*no_cc)(void *arg, const Err *why); void *no_cc_arg;      /* native: called where it must do without a compiler; or NULL */
 } EngineOpts;

@@ -228,12 +228,12 @@ static Code native_batch(Engine *e, const Table *keys, Err *err)
 
 /* ---- run ---- */
 
-static double seconds(const Native *n)
+double native_seconds(const Native *n)
 {
     struct timespec t = { 0, 0 };
 
     if (n->trace)
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+        clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -247,19 +247,22 @@ static bool evaluate(Native *n, Rel *r)
     r->evaluated = true;
     if (r->b->kind == BLK_base)
         return base_load(n, r);
-    const double t0 = seconds(n);
+    const double t0 = native_seconds(n);
     if (!plan_stale(n, r, &stale))
         return false;
     if (stale && (!nest_flush(n) || !plan_settle(n, r) || !nest_compile(n)))
         return false;
-    const double t1 = seconds(n);
+    if (!r->plan.settled && !plan_settle(n, r))         /* a nest that could not be compiled */
+        return false;
+    const double t1 = native_seconds(n);
     const bool moved = plan_inputs_moved(r);
     if (moved && !(r->plan.nest ? nest_compute(n, r) : nest_flush(n) && plan_compute(n, r)))
         return false;
     r->spent.settled += stale;
     r->spent.computed += moved;
     r->spent.settling += t1 - t0;
-    r->spent.computing += seconds(n) - t1;
+    if (!r->queued && !(r->plan.nest && r->plan.laned))
+        r->spent.computing += native_seconds(n) - t1;
     return true;
 }
 

@@ -51,6 +51,7 @@ bool arr_fits(Native *n, double nbytes);        /* would that much more be allow
 /* Set the error of the running call; false. */
 bool native_fail(Native *n, Code code, const char *id, const char *fmt, ...) PRINTF(4, 5);
 bool native_stopped(Native *n);
+double native_seconds(const Native *n);                 /* a clock, while there is a trace; else 0 */
 
 /* ---- texts ---- */
 
@@ -107,6 +108,7 @@ typedef struct Lay {
     /* what nests know of it: read with lanes, and with all keys as dimensions */
     struct LayShape { Regular reg; bool looked, ok; uint64_t rows, lane; Arena arena; } shape[2];
     Arr place_mem; bool place_only;     /* a pick: places of the winners; pres was not made yet */
+    bool one_each;              /* masked: every lane has one row; place_mem says which */
 } Lay;
 
 size_t lay_size(const Lay *y);

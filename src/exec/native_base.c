@@ -4,8 +4,9 @@
  *
  * A @data table whose batch keys all have the same rest (every image has the same pixels) is laid out with
  * the batch key as its lane: another batch brings other values, never other rows.  Only the values of the
- * batch are gathered; packed product rows are never expanded whole.  Other @data tables are cut to the
- * rows of the batch. */
+ * batch are gathered; packed product rows are never expanded whole.  Where the rests differ but are few (an
+ * image has one of ten labels), the rows are all rests of the table, and a mask says which are there.  Other
+ * @data tables are cut to the rows of the batch. */
 #include "exec/native.h"
 
 #include <stdlib.h>
@@ -25,6 +26,12 @@ struct Base {
     const uint32_t *perm; Arr perm_mem;     /* table row of (lane, rest); NULL: lane * n_rest + rest */
     Arr lane_code_mem;
     const int64_t *lane_key[1];
+    bool ragged;                /* not every lane has every rest */
+    KeyTable rest;              /* ragged: rows by what is not the batch key */
+    const int64_t **rest_key;
+    Arr rest_mem, ptr_mem;
+    uint32_t *rest_at, *rest_row;       /* place of a rest in key order; first table row of the rest at a place */
+    uint32_t *lane_ptr;         /* rows of lane l: perm[lane_ptr[l] … lane_ptr[l + 1]) */
     KeyTable lanes, rows;       /* by batch key */
     const int64_t **row_key; Arr *row_mem;
     bool have_lanes, have_rows;
@@ -56,6 +63,9 @@ void base_free(Native *n, Rel *r)
     for (int k = 0; k < r->b->n_batch; k++)
         arr_drop(n, &s->row_mem[k]);
     arr_drop(n, &s->perm_mem);
+    arr_drop(n, &s->rest_mem);
+    arr_drop(n, &s->ptr_mem);
+    keys_free(n, &s->rest);
     arr_drop(n, &s->lane_code_mem);
     arr_drop(n, &s->pick);
     keys_free(n, &s->lanes);
@@ -166,7 +176,8 @@ bool base_bind(Native *n, Rel *r, const Table *t)
     }
     s->t = t;
     s->bind_ver = ++n->clock;
-    s->looked = s->laned = s->have_lanes = s->have_rows = false;
+    s->looked = s->laned = s->ragged = s->have_lanes = s->have_rows = false;
+    keys_free(n, &s->rest);
     keys_free(n, &s->lanes);
     keys_free(n, &s->rows);
     return true;
@@ -263,6 +274,79 @@ static bool look_at_rows(Native *n, Rel *r, bool *ok)
     return fine;
 }
 
+/* ---- lanes with different rests ---- */
+
+#define MOST_RESTS 1024
+#define LEAST_DENSITY 32                /* one place in so many is filled, or rows are better listed */
+
+/* Rests in the order of their keys. */
+static bool order_rests(Native *n, Rel *r, Arena *a)
+{
+    struct Base *s = r->base;
+    const size_t D = s->rest.n_groups;
+    const int K = s->rest.n_keys;
+    uint32_t **rank = ARENA_ARRAY(a, uint32_t *, K + 1);
+    size_t *n_ranks = ARENA_ARRAY(a, size_t, K + 1);
+    int64_t *code = ARENA_ARRAY(a, int64_t, D + 1);
+    bool ok = arr_need(n, &s->rest_mem, 2 * D * sizeof(uint32_t));
+
+    for (int k = 0, c = 0; ok && k < K; k++, c++) {
+        while (s->code[c] != s->rest_key[k])
+            c++;
+        for (size_t d = 0; d < D; d++)
+            code[d] = s->rest_key[k][s->rest.first[d]];
+        rank[k] = ARENA_ARRAY(a, uint32_t, D + 1);
+        ok = rank_codes(n, code, D, r->b->col[c].type, rank[k], &n_ranks[k]);
+    }
+    s->rest_at = s->rest_mem.p;
+    s->rest_row = s->rest_at + D;
+    uint32_t *order = ARENA_ARRAY(a, uint32_t, D + 1);
+    ok = ok && order_rows(n, D, K, rank, n_ranks, order);
+    for (size_t d = 0; ok && d < D; d++) {
+        s->rest_at[order[d]] = (uint32_t)d;
+        s->rest_row[d] = s->rest.first[order[d]];
+    }
+    return ok;
+}
+
+/* Rows by lane, and the rests there are; *ok: few enough. */
+static bool look_at_rests(Native *n, Rel *r, bool *ok)
+{
+    struct Base *s = r->base;
+    const size_t N = s->t->n_rows;
+    Arena a = { 0 };
+    Arr rank = { 0 };
+    int K = 0;
+
+    *ok = false;
+    if (s->t->n_inner || !is_batched(r->b))
+        return true;
+    s->rest_key = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_cols + 1);
+    for (int c = 0; c < r->b->n_cols; c++)
+        if (c != s->lane_col && r->b->col[c].type != T_REAL)
+            s->rest_key[K++] = s->code[c];
+    bool fine = K > 0 && arr_need(n, &rank, N * sizeof(uint32_t)) && keys_build(n, &s->rest, K, s->rest_key, NULL, N) &&
+                rank_codes(n, s->code[s->lane_col], N, r->b->col[s->lane_col].type, rank.p, &s->n_lanes);
+    const size_t D = s->rest.n_groups;
+    *ok = fine && D <= MOST_RESTS && D * s->n_lanes <= N * LEAST_DENSITY;
+    if (*ok) {
+        uint32_t *at[1] = { rank.p };
+        fine = arr_need(n, &s->perm_mem, N * sizeof(uint32_t)) && arr_need(n, &s->ptr_mem, (s->n_lanes + 1) * sizeof(uint32_t)) &&
+               order_rows(n, N, 1, at, &s->n_lanes, s->perm_mem.p) && order_rests(n, r, &a);
+        s->perm = s->perm_mem.p;
+        s->lane_ptr = s->ptr_mem.p;
+        memset(s->lane_ptr, 0, (s->n_lanes + 1) * sizeof(uint32_t));
+        for (size_t k = 0; k < N; k++)
+            s->lane_ptr[at[0][k] + 1]++;
+        for (size_t l = 0; l < s->n_lanes; l++)
+            s->lane_ptr[l + 1] += s->lane_ptr[l];
+        s->n_rest = D;
+    }
+    arr_drop(n, &rank);
+    arena_free(&a);
+    return fine || K == 0;
+}
+
 static bool gather_lane_keys(Native *n, Rel *r)
 {
     struct Base *s = r->base;
@@ -270,7 +354,8 @@ static bool gather_lane_keys(Native *n, Rel *r)
     if (!arr_need(n, &s->lane_code_mem, s->n_lanes * sizeof(int64_t)))
         return false;
     for (size_t l = 0; l < s->n_lanes; l++)
-        ((int64_t *)s->lane_code_mem.p)[l] = base_code(s, s->lane_col, base_row(s, l, 0));
+        ((int64_t *)s->lane_code_mem.p)[l] =
+            base_code(s, s->lane_col, s->ragged ? s->perm[s->lane_ptr[l]] : base_row(s, l, 0));
     s->lane_key[0] = s->lane_code_mem.p;
     keys_free(n, &s->lanes);
     s->have_lanes = keys_build(n, &s->lanes, 1, s->lane_key, NULL, s->n_lanes);
@@ -295,7 +380,9 @@ static bool look_for_lane(Native *n, Rel *r)
     } else if (!s->t->n_inner && !look_at_rows(n, r, &ok)) {
         return false;
     }
-    if (!ok)
+    if (!ok && !look_at_rests(n, r, &s->ragged))
+        return false;
+    if (!ok && !s->ragged)
         return true;
     if (!gather_lane_keys(n, r))
         return false;
@@ -416,6 +503,8 @@ typedef struct Places { const struct Base *s; const uint32_t *pick; bool laned; 
 
 static size_t place(const Places *p, size_t row, size_t lane)
 {
+    if (p->s->ragged && p->laned)
+        return p->s->rest_row[row];
     return p->laned ? base_row(p->s, p->pick[lane], row) : p->pick ? p->pick[row] : row;
 }
 
@@ -444,7 +533,7 @@ static bool load_keys(Native *n, Rel *r, const Places *p, size_t R)
         for (size_t j = 0; ok && j < R; j++)
             ((int64_t *)key[c].p)[j] = base_code(r->base, c, place(p, j, 0));
     }
-    ok = ok && lay_commit(n, &r->lay, R, now, key, false);
+    ok = ok && lay_commit(n, &r->lay, R, now, key, p->laned && r->base->ragged);
     arena_free(&a);
     return ok;
 }
@@ -495,6 +584,44 @@ static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay
     }
 }
 
+/* Only what is there: everything else is absent, and 0. */
+static bool load_ragged(Native *n, Rel *r, const Places *p)
+{
+    const struct Base *s = p->s;
+    Lay *y = &r->lay;
+    const size_t W = nest_width(n), one_each = s->t->n_rows == s->n_lanes;
+
+    if (!arr_need(n, &y->pres_mem, lay_size(y)) || !arr_need(n, &y->place_mem, (y->L + W) * n->esz + 64))
+        return false;
+    y->pres = y->pres_mem.p;
+    y->one_each = one_each;
+    y->all_here = false;
+    memset(y->pres, 0, lay_size(y));
+    memset(y->place_mem.p, 0, (y->L + W) * n->esz);
+    for (int c = 0; c < y->n_cols; c++)
+        if (y->col[c].kind == CK_val) {
+            memset(y->col[c].val, 0, lay_size(y) * n->esz);
+            if (y->col[c].nulls)
+                memset(y->col[c].null, 0, lay_size(y));
+        }
+    for (size_t l = 0; l < y->L; l++)
+        for (uint32_t k = s->lane_ptr[p->pick[l]]; k < s->lane_ptr[p->pick[l] + 1]; k++) {
+            const size_t row = s->perm[k], d = s->rest_at[s->rest.gid[row]], at = d * y->L + l;
+            y->pres[at] = 1;
+            val_set(n, y->place_mem.p, l, (double)d);
+            for (int c = 0; c < y->n_cols; c++) {
+                LCol *to = &y->col[c];
+                const TableCol *from = s->tcol[c] < 0 ? NULL : &s->t->col[s->tcol[c]];
+                if (to->kind != CK_val || !from)
+                    continue;
+                val_set(n, to->val, at, table_number(from, row));
+                if (to->nulls)
+                    to->any_null |= to->null[at] = from->null && from->null[row];
+            }
+        }
+    return true;
+}
+
 static bool load_moving_key(Native *n, Rel *r, const Places *p, int c)
 {
     LCol *to = &r->lay.col[c];
@@ -519,7 +646,7 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
         if (to->kind != CK_val)
             continue;
         to->any_null = false;
-        to->blk_only = to->unscanned = p->laned && !to->nulls && to->blk && !to->val_asked;
+        to->blk_only = to->unscanned = p->laned && !p->s->ragged && !to->nulls && to->blk && !to->val_asked;
         if (to->blk_only) {
             if (!nest_room(n, y, &to->blk_mem))
                 return false;
@@ -531,10 +658,11 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
             return false;
         to->val = to->val_mem.p;
         to->null = to->null_mem.p;
-        load_values(n, p, &p->s->t->col[p->s->tcol[c]], y, to);
-        to->finite = n->k->finite(to->val, N);
+        to->unscanned = true;
+        if (!(p->laned && p->s->ragged))
+            load_values(n, p, &p->s->t->col[p->s->tcol[c]], y, to);
     }
-    return true;
+    return !(p->laned && p->s->ragged) || load_ragged(n, r, p);
 }
 
 static const uint32_t first_lane[1];

@@ -14,6 +14,7 @@
 
 #define MAX_PARTS 16                    /* of the lanes, and so of partial sums */
 #define PART_WORK 2e5                   /* multiply-adds that are worth a part of a nest without lanes */
+#define LEAST_WORK 3e8                  /* multiply-adds of a run that are worth a compiler's time */
 #define SLACK     64                    /* bytes behind a buffer that may be read */
 
 struct NestPlan {
@@ -80,12 +81,17 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
     const NestPlan *np = r->plan.nest;
     struct LayShape *s = &y->shape[lanes];
 
-    if (y->masked)
-        return np && y == &r->lay && np->low.out.winner && np->low.out.lanes == lanes ? &np->low.out : NULL;
+    if (y->masked && np)
+        return y == &r->lay && np->low.out.winner && np->low.out.lanes == lanes ? &np->low.out : NULL;
+    if (y->masked && !(y->one_each && lanes && r->b->kind == BLK_base))
+        return NULL;
     if (s->looked && s->rows == y->rows_ver && (lanes || s->lane == y->lane_ver))
         return s->ok ? &s->reg : NULL;
     arena_free(&s->arena);
     s->ok = look(n, y, lanes, s);
+    s->reg.winner = y->masked;
+    for (int d = 0; d < s->reg.n_dims; d++)
+        s->reg.place.k[d] = s->reg.stride[d];
     s->looked = true;
     s->rows = y->rows_ver;
     s->lane = y->lane_ver;
@@ -96,23 +102,34 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
 
 static bool is_batch_laned(const Rel *r)
 {
-    for (int s = 0; r->plan.laned && s < r->b->n_src; s++)
-        if (r->plan.lane_col[s] >= 0 && r->src[s]->batch_col[r->plan.lane_col[s]])
+    for (int k = 0; r->plan.laned && k < plan_reads(r); k++)
+        if (r->plan.lane_col[k] >= 0 && r->src[plan_read_src(r, k)]->batch_col[r->plan.lane_col[k]])
             return true;
     return false;
+}
+
+/* The read of source s: of a union, the first part that reads it. */
+static int read_of(const Rel *r, int s)
+{
+    for (int k = 0; k < plan_reads(r); k++)
+        if (plan_read_src(r, k) == s)
+            return k;
+    return -1;
 }
 
 static bool may_be_nest(const Native *n, const Rel *r)
 {
     const Block *b = r->b;
 
-    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && b->kind != BLK_union &&
+    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static &&
            !(b->kind == BLK_row && b->one_row);
 }
 
 static Lay *lay_read(Native *n, Rel *r, int s, bool batch, bool *err)
 {
-    return batch ? plan_lay(n, r, s, err) : &r->src[s]->lay;
+    const int k = read_of(r, s);
+
+    return batch && k >= 0 ? plan_lay(n, r, k, err) : &r->src[s]->lay;
 }
 
 static bool read_sources(Native *n, Rel *r, bool batch, const Regular **src)
@@ -123,7 +140,8 @@ static bool read_sources(Native *n, Rel *r, bool batch, const Regular **src)
         Lay *y = lay_read(n, r, s, batch, &err);
         if (err || !y)
             return false;
-        src[s] = lay_size(y) ? regular_of(n, r->src[s], y, batch && r->plan.lane_col[s] >= 0) : NULL;
+        const int k = read_of(r, s);
+        src[s] = lay_size(y) ? regular_of(n, r->src[s], y, batch && k >= 0 && r->plan.lane_col[k] >= 0) : NULL;
     }
     return true;
 }
@@ -149,7 +167,8 @@ static bool commit_rows(Native *n, Rel *r, const Lowered *low)
     r->lay.lane = -1;
     for (int c = r->b->n_cols - 1; ok && c >= 0; c--) {
         const RegKind kind = low->out.col[c].kind;
-        now[c].kind = kind == REG_value ? CK_val : kind == REG_lane ? CK_lane : CK_row;
+        now[c].kind = kind == REG_value ? CK_val : kind == REG_lane ? CK_lane
+                    : low->count[c] && low->nest.sum_lanes ? CK_dyn : CK_row;
         if (kind == REG_lane)
             r->lay.lane = c;
         if (now[c].kind == CK_row)
@@ -217,17 +236,43 @@ static void bind_code(Native *n, const CcLib *lib, const Target *t)
     }
 }
 
-/* Without a compiler the lists do the work. */
+/* Without a compiler the lists do the work of what has no code. */
 static void do_without(Native *n)
 {
     n->no_cc = true;
     for (int k = 0; k < n->n_rels; k++) {
         Rel *r = &n->rel[k];
-        if (!r->plan.nest)
+        if (!r->plan.nest || r->plan.nest->fn)
             continue;
         nest_drop(n, r);
         r->plan.settled = r->plan.computed = false;
     }
+}
+
+/* Decided once, by what the first nests have to do in one run. */
+static bool is_worth_it(Native *n)
+{
+    double work = 0;
+
+    if (n->o.all_loops || n->libs)
+        return true;
+    for (int k = 0; k < n->n_rels; k++) {
+        const Rel *r = &n->rel[k];
+        size_t lanes = 1;
+        for (int j = 0; r->plan.nest && r->plan.laned && j < plan_reads(r); j++)
+            if (r->plan.lane_col[j] >= 0)
+                lanes = r->src[plan_read_src(r, j)]->lay.L;
+        work += r->plan.nest ? nest_work(&r->plan.nest->low.nest) * (double)lanes : 0;
+    }
+    return work >= LEAST_WORK;
+}
+
+static bool any_new(const Native *n)
+{
+    for (int k = 0; k < n->n_rels; k++)
+        if (n->rel[k].plan.nest && !n->rel[k].plan.nest->fn)
+            return true;
+    return false;
 }
 
 bool nest_compile(Native *n)
@@ -237,6 +282,12 @@ bool nest_compile(Native *n)
     Buf text = { 0 };
     Err e = { 0 };
 
+    if (!any_new(n))
+        return true;
+    if (!is_worth_it(n)) {
+        do_without(n);
+        return true;
+    }
     for (int k = 0; k < n->n_rels; k++) {
         NestPlan *np = n->rel[k].plan.nest;
         if (!np || np->fn)
@@ -246,14 +297,16 @@ bool nest_compile(Native *n)
         nest_schedule(&np->low.nest, &t);
         nest_text(&text, &np->low.nest, &t);
     }
-    if (!text.n)
-        return true;
     NestLib *lib = ARENA_NEW(&n->arena, NestLib);
     const Code rc = cc_load(&lib->lib, text.s, &o, &e);
     buf_free(&text);
     if (rc == E_STOPPED)
         return native_fail(n, E_STOPPED, ERR_native_stopped, "interrupted");
+    if (rc == E_INPUT || (rc != OK && !strcmp(e.id, ERR_cc_keep)))
+        return native_fail(n, rc, e.id, "%s", e.msg);
     if (rc != OK) {
+        if (n->o.no_cc)
+            n->o.no_cc(n->o.no_cc_arg, &e);
         do_without(n);
         return true;
     }
@@ -433,6 +486,24 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     return true;
 }
 
+/* Counts over the lanes: those of one lane, as often as there are lanes. */
+static bool fill_counts(Native *n, Rel *r, size_t L)
+{
+    const Lowered *low = &r->plan.nest->low;
+
+    for (int c = 0; c < r->b->n_cols; c++) {
+        LCol *k = &r->lay.col[c];
+        if (k->kind != CK_dyn)
+            continue;
+        if (!arr_need(n, &k->key_mem, r->lay.R * sizeof(int64_t)))
+            return false;
+        k->key = k->key_mem.p;
+        for (size_t row = 0; row < r->lay.R; row++)
+            k->key[row] = low->count[c][row] * (int64_t)L;
+    }
+    return true;
+}
+
 static bool find_buffers(Native *n, Rel *r)
 {
     NestPlan *np = r->plan.nest;
@@ -496,9 +567,13 @@ static void run_part(void *arg, int part)
     void *p[64];
 
     for (int k = 0; k < t->n->n_queue; k++) {
-        const NestPlan *np = t->n->queue[k]->plan.nest;
+        Rel *r = t->n->queue[k];
+        const NestPlan *np = r->plan.nest;
+        const double from = native_seconds(t->n);
         part_buffers(t, np, part, p);
         np->fn(p, (int64_t)b0, (int64_t)(b1 < t->parts.blocks ? b1 : t->parts.blocks), (int64_t)t->L, 0);
+        if (t->n->trace && !t->n->pool)
+            r->spent.computing += native_seconds(t->n) - from;
     }
 }
 
@@ -602,7 +677,7 @@ bool nest_compute(Native *n, Rel *r)
         return false;
     if (n->n_queue && (!np->low.nest.lanes || L != n->queue_L) && !nest_flush(n))
         return false;
-    if (!find_buffers(n, r))
+    if (!find_buffers(n, r) || !fill_counts(n, r, L))
         return false;
     if (np->low.nest.lanes) {
         r->queued = true;
@@ -624,6 +699,8 @@ static const char *path_of(const Rel *r)
 {
     if (r->plan.nest)
         return "nest";
+    if (r->b->one_row)
+        return "one row";
     return r->life == LIFE_static ? "computed once" : r->plan.laned ? "tuple list x lanes" : "tuple list";
 }
 

@@ -596,7 +596,7 @@ static JoinResult join_legs(Native *n, Rel *r)
 void plan_forget_lanes(Rel *r)
 {
     r->plan.laned = r->plan.carried = false;
-    for (int s = 0; s < r->b->n_src; s++)
+    for (int s = 0; s < r->b->n_src || s < plan_reads(r); s++)
         r->plan.lane_col[s] = -1;
 }
 

@@ -32,6 +32,8 @@ typedef struct Lower {
     bool is_out[MAX_VARS];
     int loop_var[MAX_LOOPS], loop_of[MAX_VARS];
     bool masked;                /* a source's rows are there by their place only */
+    bool certain;               /* … and one of the places that are summed over is always there */
+    int carry;                  /* … or the result's rows are there as those of this source; -1 */
 } Lower;
 
 static bool refuse(Lower *l, const char *why)
@@ -436,12 +438,36 @@ static bool substitute_key(Lower *l, bool *left)
     return true;
 }
 
+static bool is_in_key(const Lower *l, int v)
+{
+    for (int c = 0; c < l->b->n_cols; c++)
+        if ((l->key[c].kind == REG_affine || l->key[c].kind == REG_codes) && space_reduce(&l->s, &l->key[c].x).k[v])
+            return true;
+    return false;
+}
+
+static Lin place_of(const Lower *l, int src)
+{
+    const Lin x = over_vars(l, src, &l->src[src]->place);
+
+    return space_reduce(&l->s, &x);
+}
+
+/* A place that no key tells: of its rows one is there, and the others' numbers are 0, so that they can be summed. */
+static bool is_summed_place(const Lower *l, int v)
+{
+    for (int s = 0; s < l->b->n_src; s++)
+        if (l->src[s]->winner && place_of(l, s).k[v])
+            return !is_in_key(l, v);
+    return false;
+}
+
 static bool choose_outputs(Lower *l)
 {
     bool left = l->b->kind == BLK_row;
 
     for (int v = 0; left && v < l->s.n; v++)
-        l->is_out[v] = !l->s.gone[v];
+        l->is_out[v] = !l->s.gone[v] && !is_summed_place(l, v);
     while (!left) {
         while (find_outputs(l, false) || find_outputs(l, true))
             continue;
@@ -626,6 +652,88 @@ static bool all_box(const Nest *n)
     return true;
 }
 
+/* Are all places of the source met, by output loops only (`out`) or by the others only? */
+static bool meets_all_places(const Lower *l, int src, bool out)
+{
+    const Regular *r = l->src[src];
+    const Nest *n = &l->out->nest;
+    const Lin x = place_of(l, src);
+    const Affine f = over_loops(l, &x);
+    int64_t places = 1, met = 1;
+
+    for (int d = 0; d < r->n_dims; d++)
+        places *= r->place.k[d] ? r->extent[d] : 1;
+    for (int i = 0; i < n->n_loops; i++) {
+        if (!f.k[i])
+            continue;
+        if ((i < n->n_out) != out || !n->loop[i].box)
+            return false;
+        met *= n->loop[i].max - n->loop[i].min + 1;
+    }
+    return met == places;
+}
+
+/* Do two sources' places have no loop in common, so that any pair of them occurs? */
+static bool are_apart(const Lower *l, int s, int t)
+{
+    const Lin x = place_of(l, s), y = place_of(l, t);
+
+    for (int v = 0; v < l->s.n; v++)
+        if (x.k[v] && y.k[v])
+            return false;
+    return true;
+}
+
+/* Whether rows of the result come and go with those of a source. */
+static bool find_presence(Lower *l)
+{
+    int winners = 0, last = -1;
+
+    l->certain = true;
+    l->carry = -1;
+    for (int s = 0; s < l->b->n_src; s++) {
+        if (!l->src[s]->winner)
+            continue;
+        for (int t = 0; t < s; t++)
+            l->certain = l->certain && (!l->src[t]->winner || are_apart(l, s, t));
+        winners++;
+        last = s;
+        l->certain = l->certain && meets_all_places(l, s, false);
+    }
+    if (!l->masked || l->certain || l->blind)
+        return true;
+    if (l->b->kind != BLK_row || winners != 1 || !meets_all_places(l, last, true))
+        return refuse(l, "its rows are there by values that move");
+    l->carry = last;
+    return true;
+}
+
+/* Rows of the groups of a carried place: of the dimensions that the place leaves. */
+static void carried_places(const Lower *l, Regular *r)
+{
+    const Lin x = place_of(l, l->carry);
+    int64_t count = 1;
+
+    r->winner = true;
+    r->place = over_dims(&l->out->nest, over_loops(l, &x));
+    r->group = (Affine){ 0 };
+    for (int d = r->n_dims - 1; d >= 0; d--) {
+        if (r->place.k[d])
+            continue;
+        r->group.k[d] = count;
+        count *= r->extent[d];
+    }
+}
+
+/* The loop that runs along a key's codes: its own variable, or one it was found equal to. */
+static int codes_loop(const Lower *l, const Key *k)
+{
+    const Lin x = space_reduce(&l->s, &k->x);
+    const int v = lin_only_var(&x);
+
+    return v < 0 ? -1 : l->loop_of[v];
+}
+
 static bool result_rows(Lower *l)
 {
     const Nest *n = &l->out->nest;
@@ -649,14 +757,16 @@ static bool result_rows(Lower *l)
         const Key *k = &l->key[c];
         RegCol *col = &r->col[c];
         col->kind = !is_key_of(l->b, c) ? l->b->col[c].type == T_REAL ? REG_value : REG_affine : k->kind;
-        if (col->kind == REG_codes)
-            col->dim = l->loop_of[k->var];
-        else if (is_key_of(l->b, c) && col->kind == REG_affine)
+        if (col->kind == REG_codes && (col->dim = codes_loop(l, k)) < 0)
+            return refuse(l, "a key of a list has one value");
+        if (col->kind != REG_codes && is_key_of(l->b, c) && col->kind == REG_affine)
             col->key = over_dims(n, over_loops(l, &k->x));
     }
     r->winner = l->b->kind == BLK_pick;
     r->group = over_dims(n, number_points(n, 0, n->n_out, &groups));
     r->place = over_dims(n, number_points(n, n->n_out, n->n_loops, &groups));
+    if (l->carry >= 0)
+        carried_places(l, r);
     return true;
 }
 
@@ -803,6 +913,17 @@ static Expr *convert(Lower *l, const Expr *e)
     return cannot(l);
 }
 
+/* The place stored for the group of the source's row. */
+static Expr *stored_place(Lower *l, int src)
+{
+    const Regular *r = l->src[src];
+    int64_t groups = 1;
+
+    for (int d = 0; d < r->n_dims; d++)
+        groups *= r->place.k[d] ? 1 : r->extent[d];
+    return operand(l, load_of(l, src, -1, &r->group, groups), T_REAL);
+}
+
 /* True where the winners read are there. */
 static Expr *presence(Lower *l)
 {
@@ -812,10 +933,7 @@ static Expr *presence(Lower *l)
         const Regular *r = l->src[s];
         if (!r->winner)
             continue;
-        int64_t groups = 1;
-        for (int d = 0; d < r->n_dims; d++)
-            groups *= r->place.k[d] ? 1 : r->extent[d];
-        Expr *stored = operand(l, load_of(l, s, -1, &r->group, groups), T_REAL);
+        Expr *stored = stored_place(l, s);
         const Lin own = over_vars(l, s, &r->place);
         Expr *arg[2] = { stored, ex1(l->a, OP_to_real, key_number(l, &own)) };
         Expr *here = ex_new(l->a, OP_eq, T_BOOL, 2, arg);
@@ -910,15 +1028,28 @@ static int64_t *count_rows(const Lower *l)
     return count;
 }
 
+/* Iterations for every row that is there. */
+static int64_t places_met(const Lower *l)
+{
+    int64_t n = 1;
+
+    for (int s = 0; s < l->b->n_src; s++)
+        for (int d = 0; l->src[s]->winner && d < l->src[s]->n_dims; d++)
+            n *= l->src[s]->place.k[d] ? l->src[s]->extent[d] : 1;
+    return n;
+}
+
 static bool add_count(Lower *l, int c)
 {
     const Expr *e = l->b->col[c].e;
 
-    if (l->masked || (l->lanes && !l->carried))
+    if (l->masked && !l->certain)
         return refuse(l, "it counts rows that are known only when it runs");
     if (e && !(e->type == T_REAL ? convert(l, e) != NULL : never_null(l, e)))
         return refuse(l, "it counts what may be NULL");
     l->out->count[c] = count_rows(l);
+    for (int64_t row = 0; l->masked && row < l->out->out.rows; row++)
+        l->out->count[c][row] /= places_met(l);
     return true;
 }
 
@@ -960,13 +1091,36 @@ static bool add_pick(Lower *l)
     return true;
 }
 
+/* A column of a row block; a sum, if places are summed over. */
 static bool add_number(Lower *l, int c)
 {
+    Nest *n = &l->out->nest;
     Expr *e = number(l, l->b->col[c].e);
 
+    if (e && n->n_loops > n->n_out) {
+        const NestAgg g = { .op = AGG_sum, .e = e };
+        VEC_PUSH(l->a, n->agg, n->n_aggs, g);
+        e = result_of(l, OPD_agg, n->n_aggs - 1);
+    }
     if (e)
         add_store(l, c, e);
     return e != NULL;
+}
+
+/* The place goes along: the result's rows are there as the source's are. */
+static void carry_place(Lower *l)
+{
+    Nest *n = &l->out->nest;
+    const Regular *r = &l->out->out;
+    NestStore s = { .e = stored_place(l, l->carry), .at = r->group };
+    int64_t groups = 1;
+
+    for (int i = 0; i < n->n_loops; i++)
+        s.at.c -= s.at.k[i] * n->loop[i].min;
+    for (int d = 0; d < r->n_dims; d++)
+        groups *= r->place.k[d] ? 1 : r->extent[d];
+    s.buf = buffer(l, -1, -1, n->lanes, true, groups);
+    VEC_PUSH(l->a, n->store, n->n_stores, s);
 }
 
 static bool add_results(Lower *l)
@@ -982,7 +1136,124 @@ static bool add_results(Lower *l)
         if (b->kind == BLK_reduce ? !add_agg(l, c) : !add_number(l, c))
             return false;
     }
+    if (l->carry >= 0)
+        carry_place(l);
     return l->out->nest.n_stores > 0 || refuse(l, "it computes no numbers");
+}
+
+/* ---- unions ---- */
+
+static bool same_key(const Regular *x, const Regular *y, const Expr *e, const Expr *f)
+{
+    if (e->op == OP_lit_int && f->op == OP_lit_int)
+        return true;                                    /* the branches' numbers */
+    if (e->op != OP_col || f->op != OP_col)
+        return false;
+    const RegCol *k = &x->col[e->col], *m = &y->col[f->col];
+    if (k->kind != m->kind || k->kind == REG_none)
+        return false;
+    return k->kind == REG_codes ? k->dim == m->dim && !memcmp(x->codes[k->dim], y->codes[m->dim],
+                                                              (size_t)x->extent[k->dim] * sizeof(int64_t))
+                                : !memcmp(&k->key, &m->key, sizeof k->key);
+}
+
+/* Do all parts number the same rows alike, and differ in one literal?  *branch: its column. */
+static bool parts_agree(Lower *l, int *branch)
+{
+    const Block *b = l->b;
+    const Regular *x = l->src[b->part[0].src];
+
+    *branch = -1;
+    for (int c = 0; c < b->n_cols; c++)
+        if (b->col[c].type != T_REAL && b->part[0].e[c]->op == OP_lit_int)
+            *branch = *branch == -1 ? c : -2;
+    for (int p = 0; p < b->n_parts; p++) {
+        const Regular *y = l->src[b->part[p].src];
+        bool same = y->n_dims == x->n_dims && y->lanes == x->lanes && !y->winner;
+        for (int d = 0; same && d < x->n_dims; d++)
+            same = x->extent[d] == y->extent[d] && x->stride[d] == y->stride[d];
+        for (int c = 0; same && c < b->n_cols; c++)
+            same = b->col[c].type == T_REAL ? b->part[p].e[c]->op == OP_col
+                                            : same_key(x, y, b->part[0].e[c], b->part[p].e[c]);
+        if (!same || *branch < 0 || b->part[p].e[*branch]->i != p)
+            return refuse(l, "it is a union of different boxes");
+    }
+    return true;
+}
+
+/* Rows of part 0, then of part 1 …: one dimension more, the slowest. */
+static bool union_rows(Lower *l, int branch)
+{
+    const Block *b = l->b;
+    const Regular *x = l->src[b->part[0].src];
+    Regular *r = &l->out->out;
+
+    *r = *x;
+    if (x->n_dims == REG_DIMS || x->rows > UINT32_MAX / b->n_parts)
+        return refuse(l, "it has too many rows");
+    r->n_cols = b->n_cols;
+    r->n_dims = x->n_dims + 1;
+    r->rows = x->rows * b->n_parts;
+    for (int d = x->n_dims; d > 0; d--) {
+        r->extent[d] = x->extent[d - 1];
+        r->stride[d] = x->stride[d - 1];
+        r->codes[d] = x->codes[d - 1];
+    }
+    r->extent[0] = b->n_parts;
+    r->stride[0] = x->rows;
+    r->codes[0] = NULL;
+    r->col = ARENA_ARRAY(l->a, RegCol, b->n_cols + 1);
+    for (int c = 0; c < b->n_cols; c++) {
+        RegCol *k = &r->col[c];
+        if (c == branch) {
+            *k = (RegCol){ .kind = REG_affine, .key.k[0] = 1 };
+            continue;
+        }
+        *k = x->col[b->part[0].e[c]->col];
+        k->dim++;
+        for (int d = MAX_LOOPS - 1; d > 0; d--)
+            k->key.k[d] = k->key.k[d - 1];
+        k->key.k[0] = 0;
+    }
+    return true;
+}
+
+/* Every part is copied to its rows; a loop a row, since all parts are numbered alike. */
+static bool union_nest(Lower *l)
+{
+    const Block *b = l->b;
+    Nest *n = &l->out->nest;
+    int64_t rows;
+    int branch;
+
+    for (int p = 0; p < b->n_parts; p++)
+        if (b->part[p].src < 0 || !l->src[b->part[p].src])
+            return refuse(l, "a source is not regular");
+    if (!parts_agree(l, &branch) || !union_rows(l, branch))
+        return false;
+    rows = l->src[b->part[0].src]->rows;
+    n->lanes = l->out->out.lanes;
+    n->split = n->lanes ? -1 : 0;
+    n->n_loops = n->n_out = 1;
+    n->loop[0] = (NestLoop){ .min = 0, .max = rows - 1, .box = true };
+    l->out->count = ARENA_ARRAY(l->a, int64_t *, b->n_cols + 1);
+    for (int p = 0; p < b->n_parts; p++)
+        for (int c = 0; c < b->n_cols; c++) {
+            const Expr *e = b->part[p].e[c];
+            if (b->col[c].type != T_REAL)
+                continue;
+            if (l->src[e->src]->col[e->col].kind != REG_value)
+                return refuse(l, "a number it reads may be missing");
+            Operand o;
+            memset(&o, 0, sizeof o);
+            o.kind = OPD_load;
+            o.index = buffer(l, e->src, e->col, n->lanes, false, rows);
+            o.at.k[0] = 1;
+            NestStore s = { .e = operand(l, o, T_REAL), .at = { .c = p * rows, .k[0] = 1 } };
+            s.buf = buffer(l, -1, c, n->lanes, true, rows * b->n_parts);
+            VEC_PUSH(l->a, n->store, n->n_stores, s);
+        }
+    return n->n_stores > 0 || refuse(l, "it computes no numbers");
 }
 
 /* ---- */
@@ -991,8 +1262,8 @@ static bool shape_is_right(Lower *l)
 {
     const Block *b = l->b;
 
-    if (b->kind != BLK_row && b->kind != BLK_reduce && b->kind != BLK_pick)
-        return refuse(l, "it is a union");
+    if (b->kind != BLK_row && b->kind != BLK_reduce && b->kind != BLK_pick && b->kind != BLK_union)
+        return refuse(l, "it has no rows");
     if (b->n_src == 0 || b->n_src >= 64)
         return refuse(l, "it has no sources");
     return true;
@@ -1005,8 +1276,6 @@ static bool lanes_are_right(Lower *l)
     n->lanes = l->lanes;
     n->sum_lanes = l->lanes && !l->carried;
     n->split = n->lanes || n->n_out == 0 ? -1 : 0;
-    if (l->masked && !l->blind)
-        return refuse(l, "its rows are there by values that move");
     return !n->sum_lanes || l->b->kind == BLK_reduce || refuse(l, "a row for every lane that the lanes do not tell apart");
 }
 
@@ -1016,9 +1285,9 @@ bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a
 
     *out = (Lowered){ .nest = { .id = b->id } };
     *l = (Lower){ .b = b, .src = src, .blind = blind, .a = a, .out = out, .s = { .a = a } };
-    const bool ok = shape_is_right(l) && make_vars(l) && conditions(l) && outer_joins(l) && read_keys(l) &&
+    const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? union_nest(l) : make_vars(l) && conditions(l) && outer_joins(l) && read_keys(l) &&
                     choose_outputs(l) && output_loops(l) && (b->kind != BLK_pick || pick_loops(l)) &&
-                    reduction_loops(l) && find_bounds(l) && result_rows(l) && lanes_are_right(l) && add_results(l);
+                    reduction_loops(l) && find_bounds(l) && find_presence(l) && result_rows(l) && lanes_are_right(l) && add_results(l);
     *why = ok ? NULL : l->s.why ? l->s.why : "it is not affine";
     return ok;
 }

@@ -19,6 +19,7 @@ typedef struct Text {
     int scope_at;               /* where in seq the accumulate scope begins */
     bool open;                  /* inside it */
     bool partial;               /* results are added to what is there if `add` */
+    bool outer;                 /* and in the second round of a reduction loop outside the tile */
     bool across;                /* sums run across the vector */
 } Text;
 
@@ -403,6 +404,7 @@ static bool stores_few(Text *x, const NestStore *s, int64_t t, const int64_t *fr
     const int64_t group = 16 / (g->t->f64 ? 8 : 4);
     const Addr a = gen_addr(g, s->buf, &s->at);
     int64_t at = 0;
+    bool next = true;
 
     if (s->e->op != OP_col || g->n->opd[s->e->col].kind != OPD_agg || group > g->t->W || t % group ||
         t + group > points(x, false) || g->n->agg[g->n->opd[s->e->col].index].op != AGG_sum ||
@@ -411,12 +413,11 @@ static bool stores_few(Text *x, const NestStore *s, int64_t t, const int64_t *fr
     for (int64_t k = 0; k < group; k++) {
         go_to(x, false, t + k, from);
         const int64_t here = gen_here(g, &a);
-        if (k && here != at + k)
-            return false;
         at = k ? at : here;
+        next &= here == at + k;
     }
     go_to(x, false, t, from);
-    return true;
+    return next;
 }
 
 static void text_store(Text *x, const NestStore *s, Val v, const int64_t *from)
@@ -424,19 +425,21 @@ static void text_store(Text *x, const NestStore *s, Val v, const int64_t *from)
     Gen *g = &x->g;
     const Addr a = gen_addr(g, s->buf, &s->at);
     const char *at = gen_sum(g, gen_here(g, &a), a.k, false, false);
-    const char *p = gen_text(g, "p%d + %s", s->buf, at), *more = x->partial ? ", add" : "";
+    const char *p = gen_text(g, "p%d + %s", s->buf, at), *more = x->outer ? ", more" : ", add";
+    const bool adds = x->partial || x->outer;
 
     if (g->n->buf[s->buf].lanes) {
         v = body_wide(g, v);
-        gen_line(g, "st(%s, vand(live%lld, %s));", p, (long long)digit(g, LANE_VAR, from), v.s);
+        v.s = gen_text(g, "vand(live%lld, %s)", (long long)digit(g, LANE_VAR, from), v.s);
+        gen_line(g, "st%s(%s, %s%s);", adds ? "_add" : "", p, v.s, adds ? more : "");
     } else if (g->n->sched.vec >= 0 && !x->across) {
         v = body_wide(g, v);
         if (at_tail(g, from))
-            gen_line(g, "st_some%s(%s, %s, %s%s);", x->partial ? "_add" : "", p, v.s, g->tail, more);
+            gen_line(g, "st_some%s(%s, %s, %s%s);", adds ? "_add" : "", p, v.s, g->tail, adds ? more : "");
         else
-            gen_line(g, "st%s(%s, %s%s);", x->partial ? "_add" : "", p, v.s, more);
-    } else if (x->partial) {
-        gen_line(g, "p%d[%s] = add ? p%d[%s] + %s : %s;", s->buf, at, s->buf, at, v.s, v.s);
+            gen_line(g, "st%s(%s, %s%s);", adds ? "_add" : "", p, v.s, adds ? more : "");
+    } else if (adds) {
+        gen_line(g, "p%d[%s] = %s ? p%d[%s] + %s : %s;", s->buf, at, more + 2, s->buf, at, v.s, v.s);
     } else {
         gen_line(g, "p%d[%s] = %s;", s->buf, at, v.s);
     }
@@ -466,7 +469,7 @@ static void text_stores(Text *x)
                 const Addr a = gen_addr(g, n->store[k].buf, &n->store[k].at);
                 gen_line(g, "st_few(p%d + %s, f%d_%lld, %s);", n->store[k].buf,
                          gen_sum(g, gen_here(g, &a), a.k, false, false), n->opd[n->store[k].e->col].index,
-                         (long long)t, x->partial ? "add" : "0");
+                         (long long)t, x->outer ? "more" : x->partial ? "add" : "0");
                 t += 16 / (g->t->f64 ? 8 : 4) - 1;
                 continue;
             }
@@ -502,12 +505,35 @@ static void text_bases(Gen *g)
     }
 }
 
+/* Whether what the tile adds up goes on top of what an earlier round left. */
+static void text_more(Text *x)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    const char *s = x->partial ? "add" : "0";
+
+    for (int k = 0; k < x->scope_at; k++) {
+        const int l = x->seq[k];
+        if (!is_reduction(n, l) || !g->var[l])
+            continue;
+        const char *v = gen_loop_var(g, l);
+        const int64_t first = l == LANE_VAR ? 0 : n->loop[l].min;
+        if (l == LANE_VAR || l == n->split)
+            s = gen_text(g, first ? "%s || %s > b0 + %lld" : "%s || %s > b0", s, v, (long long)first);
+        else
+            s = gen_text(g, "%s || %s > %lld", s, v, (long long)first);
+    }
+    gen_line(g, "const int more = %s;", s);
+}
+
 static void text_scope(Text *x, int i)
 {
     Gen *g = &x->g;
     Buf *out = g->out, body = { 0 };
 
     x->open = true;
+    if (x->outer)
+        text_more(x);
     text_init(x);
     g->in_scope = true;
     g->n_bases = 0;
@@ -539,16 +565,27 @@ static void text_from(Text *x, int i)
 static void text_sequence(Text *x)
 {
     const Nest *n = x->g.n;
+    bool lanes = n->lanes;
+    int tile_at = 0;            /* the accumulate scope in the nest's own order */
 
-    if (n->lanes && !n->sum_lanes)
+    for (int k = 0; k < n->n_loops; k++)
+        tile_at = n->sched.order[k] < n->n_out ? k + 1 : tile_at;
+    if (lanes && (!n->sum_lanes || n->sched.lanes_first)) {
         x->seq[x->n_seq++] = LANE_VAR;
-    for (int k = 0; k < n->n_out; k++)
+        x->outer = n->sum_lanes;
+        lanes = false;
+    }
+    for (int k = 0; k < n->n_loops; k++) {
+        if (k == tile_at && lanes)
+            x->seq[x->n_seq++] = LANE_VAR;
+        x->outer |= k < tile_at && n->sched.order[k] >= n->n_out;
         x->seq[x->n_seq++] = n->sched.order[k];
-    x->scope_at = x->n_seq;
-    if (n->sum_lanes)
+    }
+    if (tile_at == n->n_loops && lanes)
         x->seq[x->n_seq++] = LANE_VAR;
-    for (int k = n->n_out; k < n->n_loops; k++)
-        x->seq[x->n_seq++] = n->sched.order[k];
+    for (int k = 0; k < x->n_seq; k++)
+        if (!is_reduction(n, x->seq[k]) || (n->sched.lanes_first && k == 0))
+            x->scope_at = k + 1;
 }
 
 static void text_head(Gen *g)

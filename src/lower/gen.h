@@ -12,6 +12,7 @@
 #include "lower/nest.h"
 
 enum { LANE_VAR = MAX_LOOPS, N_VARS };
+enum { MAX_OPDS = 256, MAX_AGGS = 64 };
 
 /* A value of straight-line code.  wide: it differs along the vector. */
 typedef struct Val { const char *s; Type type; bool wide; } Val;
@@ -32,7 +33,7 @@ typedef struct Gen {
     int64_t count[N_VARS];      /* points that the innermost text holds */
     bool inner[N_VARS];         /* the variable changes inside the accumulate scope */
     const char *tail;           /* how many numbers the last vector of the loop along the vector holds; NULL: all */
-    bool acc_wide[64];          /* by aggregate: summed, or compared, in a vector */
+    bool acc_wide[MAX_AGGS];          /* by aggregate: summed, or compared, in a vector */
     bool across;                /* and their results are numbers, across the vector */
     int ways;                   /* sums that one sum is split into */
     /* straight-line code: what was computed, by its text */

@@ -176,19 +176,22 @@ static void list_bufs(Buf *out, const Nest *n)
 
 void nest_listing(Buf *out, const Nest *n)
 {
-    int depth = 1;
+    int depth = 1, scope = 1;
 
     buf_printf(out, "nest %d\n", n->id);
     list_bufs(out, n);
-    if (n->lanes && !n->sum_lanes)
+    if (n->lanes && (!n->sum_lanes || n->sched.lanes_first))
         list_lanes(out, n, depth++);
-    for (int k = 0; k < n->n_out; k++)
+    scope = depth;
+    for (int k = 0; k < n->n_loops; k++)
+        scope = n->sched.order[k] < n->n_out ? depth + k + 1 : scope;
+    for (int k = 0; k < n->n_loops; k++) {
+        if (depth == scope && n->sum_lanes && !n->sched.lanes_first)
+            list_lanes(out, n, depth++);
         list_loop(out, n, n->sched.order[k], depth++);
-    const int scope = depth;
-    if (n->sum_lanes)
+    }
+    if (depth == scope && n->sum_lanes && !n->sched.lanes_first)
         list_lanes(out, n, depth++);
-    for (int k = n->n_out; k < n->n_loops; k++)
-        list_loop(out, n, n->sched.order[k], depth++);
     for (int k = 0; k < n->n_aggs; k++)
         list_agg(out, n, k, depth);
     for (int k = 0; k < n->n_stores; k++)

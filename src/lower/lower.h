@@ -48,7 +48,8 @@ typedef struct Lowered {
     Nest nest;
     NestSource *from;           /* by buffer */
     Regular out;                /* rows of the result, and its keys */
-    int64_t **count;            /* by column: COUNT of every row, where it is settled; or NULL */
+    int64_t **count;            /* by column: COUNT of every row, where it is settled; or NULL.  Of nests that sum
+                                 * over the lanes: of one lane */
 } Lowered;
 
 /* `src`: by source; NULL: not regular.  `blind`: nobody can tell a row of the result that is not there from one whose

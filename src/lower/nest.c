@@ -162,7 +162,7 @@ static bool can_loop(const Nest *n, int l)
 
 bool nest_can(const Nest *n)
 {
-    bool ok = n->n_loops <= MAX_LOOPS && n->n_out <= n->n_loops && n->n_aggs <= (int)COUNT_OF(((Gen *)0)->acc_wide) &&
+    bool ok = n->n_loops <= MAX_LOOPS && n->n_out <= n->n_loops && n->n_aggs <= MAX_AGGS && n->n_opds <= MAX_OPDS &&
               (!n->sum_lanes || n->lanes) && n->n_stores > 0 && (n->n_aggs || n->n_out == n->n_loops) &&
               (n->split < 0 || (!n->lanes && n->split < n->n_loops && !nest_bounded_by(n, n->split)));
 

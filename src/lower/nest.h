@@ -74,10 +74,12 @@ typedef struct NestBuf {
 /* How the loops run; filled by nest_schedule. */
 typedef struct Schedule {
     int vec;                    /* the loop along the vector: VEC_lanes, VEC_none or a loop whose steps are adjacent */
-    int order[MAX_LOOPS];       /* loops, outermost first: output loops, then reduction loops */
+    int order[MAX_LOOPS];       /* loops, outermost first; reduction loops that stand outside an output loop are cache
+                                 * tiles: what they add up goes through the store's buffer */
     int tile[MAX_LOOPS];        /* iterations (vectors, of `vec`) a register tile holds, of output loops; 1: none */
     int lane_tile;              /* lane blocks a register tile holds */
     int unroll[MAX_LOOPS];      /* iterations (vectors) of a reduction loop that are written out; 1: none */
+    bool lanes_first;           /* sum_lanes: lane blocks are the outermost loop; else the outermost of a tile */
     int ways;                   /* sums that one sum is split into, over the innermost loop; 1: none */
 } Schedule;
 

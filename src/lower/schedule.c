@@ -132,7 +132,8 @@ static int vector_loop(const Nest *n)
  * Cycles of a core with two multiply-adds and two loads a cycle, a latency of four, and sixteen registers.  The
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
-enum { MAX_BODY = 320, MAX_LIVE = 15, LATENCY = 4, MAX_TILE = 12, MAX_FULL = 3 };
+enum { MIN_BODY = 32, MAX_BODY = 320, MAX_LIVE = 15, LATENCY = 4, MAX_TILE = 12, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64 };
+enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
 
 typedef struct Model {
     Nest *n;
@@ -140,6 +141,10 @@ typedef struct Model {
     int red[MAX_LOOPS], n_red;          /* the order of the reduction loops */
     int64_t f[N_VARS];                  /* points of each loop in the body */
     double rounds;                      /* reduction points of one tile */
+    double speed[MAX_OPDS];             /* bytes a cycle from where the operand is */
+    bool outer[MAX_LOOPS];              /* reduction loops that stand outside the tiles */
+    bool in_agg[MAX_OPDS];
+    double most_body;                   /* text that the nest's work is worth compiling, in operations */
     double n_accs;                      /* registers that one point of the tile takes */
     Schedule best;
     double best_cost;
@@ -151,24 +156,25 @@ static int64_t steps_of(const Model *m, int l)
     return (e + unit - 1) / unit;
 }
 
-/* How many numbers c + the sum of k[l] * j, 0 <= j < f[l], there are. */
-static double distinct(const Model *m, const Affine *a, int64_t lane_step)
+/* How many numbers c + the sum of k[l] * j, 0 <= j < points[l], there are; along the vector a step is W of them. */
+static double distinct(const Model *m, const Affine *a, int64_t lane_step, const int64_t *points)
 {
     int64_t span = 0, k[N_VARS], f[N_VARS];
     double n = 1;
     int len = 0;
 
     for (int l = 0; l < N_VARS; l++) {
-        const int64_t by = l == LANE_VAR ? lane_step : a->k[l] < 0 ? -a->k[l] : a->k[l];
-        if (!by || m->f[l] == 1)
+        int64_t by = l == LANE_VAR ? lane_step : a->k[l] < 0 ? -a->k[l] : a->k[l];
+        if (!by || points[l] <= 1)
             continue;
+        by *= m->n->sched.vec == l ? m->W : 1;
         int at = len++;
         for (; at > 0 && k[at - 1] > by; at--) {
             k[at] = k[at - 1];
             f[at] = f[at - 1];
         }
         k[at] = by;
-        f[at] = m->f[l];
+        f[at] = points[l];
     }
     for (int i = 0; i < len; i++) {
         const int64_t reach = span + k[i] * (f[i] - 1);
@@ -218,7 +224,7 @@ static void count_loads(const Model *m, const Expr *e, bool *seen, double *loads
     seen[e->col] = true;
     const Operand *o = &m->n->opd[e->col];
     const int v = m->n->sched.vec;
-    const double n = distinct(m, &o->at, lane_step(m->n, o));
+    const double n = distinct(m, &o->at, lane_step(m->n, o), m->f);
     const double each = v >= 0 && o->at.k[v] != 0 && o->at.k[v] != 1 ? 1.5 * m->W : 1;
     double here = 1;
     for (int l = 0; l < N_VARS; l++)
@@ -236,7 +242,7 @@ static Load load_of(const Model *m, bool stores)
     Load r = { 0 };
     double most = 0;
     uint32_t loops;
-    bool *seen = (bool[1024]){ false };
+    bool seen[MAX_OPDS] = { false };
 
     for (int k = 0; !stores && k < m->n->n_aggs; k++) {
         count_ops(m, m->n->agg[k].e, &loops, &r.ops);
@@ -264,6 +270,72 @@ static double tile_points(const Model *m)
     return t;
 }
 
+/* ---- memory: what a tile reads from beyond the first cache ---- */
+
+/* Bytes of cache lines that an operand touches at these points. */
+static double bytes_of(const Model *m, const Operand *o, const int64_t *points)
+{
+    const int v = m->n->sched.vec;
+    const bool lanes = m->n->buf[o->index].lanes, along = v >= 0 && (o->at.k[v] == 1 || o->at.k[v] == -1);
+    const double size = (lanes || along ? 32 : 32 / m->W);
+    double run = 1;
+
+    for (int l = 0; l < m->n->n_loops; l++)
+        if ((o->at.k[l] == 1 || o->at.k[l] == -1) && points[l] > run)
+            run = (double)points[l];
+    const double line = (double)(((int64_t)(run * size) + 63) / 64 * 64);
+    return distinct(m, &o->at, lane_step(m->n, o), points) / run * line;
+}
+
+static double all_bytes(const Model *m, const Operand *o)
+{
+    int64_t points[N_VARS];
+
+    for (int l = 0; l < N_VARS; l++)
+        points[l] = l < m->n->n_loops ? steps_of(m, l) : 1;
+    return bytes_of(m, o, points);
+}
+
+/* Cycles to read what is new in the next tile along output loop `inner`. */
+static double traffic(const Model *m, int inner)
+{
+    double all = 0, new_all = 0, new_inner = 0;
+    int64_t here[N_VARS], both[N_VARS];
+
+    for (int l = 0; l < N_VARS; l++)
+        here[l] = l >= m->n->n_out && l < m->n->n_loops && !m->outer[l] ? steps_of(m, l) : m->f[l];
+    if (m->n->sum_lanes)
+        here[LANE_VAR] = m->n->sched.lanes_first ? 1 : SOME_BLOCKS;
+    memcpy(both, here, sizeof both);
+    both[inner] += here[inner];
+    for (int k = 0; k < m->n->n_opds; k++) {
+        const Operand *o = &m->n->opd[k];
+        if (o->kind != OPD_load || !m->in_agg[k])
+            continue;
+        const double bytes = bytes_of(m, o, here);
+        all += bytes;
+        new_all += bytes / m->speed[k];
+        new_inner += (bytes_of(m, o, both) - bytes) / m->speed[k];
+    }
+    return all > L1 ? new_all : new_inner;
+}
+
+static int innermost(const Model *m, double *cost)
+{
+    const Nest *n = m->n;
+    int best = n->n_out ? n->n_out - 1 : LANE_VAR;
+
+    *cost = traffic(m, best);
+    for (int l = n->n_out - 2; l >= 0; l--) {
+        const double c = steps_of(m, l) > m->f[l] ? traffic(m, l) : *cost;
+        if (c < 0.8 * *cost) {
+            *cost = c;
+            best = l;
+        }
+    }
+    return best;
+}
+
 /* One register tile, from its first load to its last store. */
 static double tile_cost(const Model *m)
 {
@@ -282,17 +354,28 @@ static double tile_cost(const Model *m)
     for (int k = 0; k < n->n_aggs; k++)
         in.ops += n->agg[k].op != AGG_sum ? (n->agg[k].keep_place ? 5 : 3) * T * U
                 : n->agg[k].e->op == OP_mul ? 0 : T * U;
-    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(LATENCY * U / n->sched.ways, (in.ops + in.loads + 6) / 5.5));
-    return cost + m->rounds / U * body * (1 + 16 / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
+    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(LATENCY * 1.2 * U / n->sched.ways, (in.ops + in.loads + 6) / 5.5));
+    const double all = m->rounds / U * body * (1 + 16 / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
+    double memory;
+    innermost(m, &memory);
+    return cost + max2(all, memory) + 0.3 * (all < memory ? all : memory);
 }
 
 /* The registers a tile needs. */
 static bool fits(const Model *m)
 {
     const double T = tile_points(m);
-    const Load in = load_of(m, m->n->n_aggs == 0);
+    const Load in = load_of(m, false);
 
-    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= MAX_LIVE || T == 1 : T <= 4;
+    if (T == 1)
+        return true;
+    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= MAX_LIVE
+                        : T <= 4 && load_of(m, true).ops <= 2 * MIN_BODY;
+}
+
+static bool is_runtime(const Nest *n, int l)
+{
+    return !n->loop[l].box || l == n->split;
 }
 
 /* Tiles, the last of a loop a smaller one. */
@@ -307,10 +390,36 @@ static double tiles(const Model *m)
     return n / (m->n->sum_lanes ? 1 : (double)m->f[LANE_VAR]);
 }
 
+static double body_size(const Model *m)
+{
+    const Load in = load_of(m, m->n->n_aggs == 0);
+    double points = tile_points(m);
+
+    for (int l = m->n->n_out; l < m->n->n_loops; l++)
+        points *= (double)m->f[l];
+    return max2(points * m->n->n_aggs, in.ops);
+}
+
+/* How often the body is written: once more for the rest of each loop. */
+static double copies(const Model *m)
+{
+    const Nest *n = m->n;
+    double c = m->f[LANE_VAR] > 1 ? 2 : 1;
+
+    for (int l = 0; l < n->n_loops; l++) {
+        const int64_t s = steps_of(m, l);
+        const bool rest = s % m->f[l] || (n->sched.vec == l && nest_extent(n, l) % m->W) ||
+                          (is_runtime(n, l) && (m->f[l] > 1 || n->sched.vec == l));
+        c *= rest && s > m->f[l] ? 2 : 1;
+    }
+    return c;
+}
+
 static void consider(Model *m)
 {
     const Nest *n = m->n;
-    const double cost = tiles(m) * tile_cost(m);
+    const double text = copies(m) * body_size(m);
+    const double cost = tiles(m) * tile_cost(m) * (1 + 0.1 * text / m->most_body);
 
     if (m->best_cost >= 0 && cost >= m->best_cost * 0.999)
         return;
@@ -319,14 +428,20 @@ static void consider(Model *m)
     *s = n->sched;
     for (int l = 0; l < n->n_loops; l++)
         *(l < n->n_out ? &s->tile[l] : &s->unroll[l]) = (int)m->f[l];
+    double ignored;
+    const int inner = innermost(m, &ignored);
+    int at = 0;
+    for (int l = n->n_out; l < n->n_loops; l++)
+        if (m->outer[l])
+            s->order[at++] = l;
+    for (int l = 0; l < n->n_out; l++)
+        if (l != inner)
+            s->order[at++] = l;
+    if (inner < n->n_out)
+        s->order[at++] = inner;
     for (int k = 0; k < m->n_red; k++)
-        s->order[n->n_out + k] = m->red[k];
+        s->order[at++] = m->red[k];
     s->lane_tile = n->sum_lanes ? 1 : (int)m->f[LANE_VAR];
-}
-
-static bool is_runtime(const Nest *n, int l)
-{
-    return !n->loop[l].box || l == n->split;
 }
 
 /* With ways, the rounds of the innermost loop go to them in turn, however many are written out. */
@@ -339,15 +454,6 @@ static bool factor_ok(const Model *m, int l, int64_t f)
     return is_runtime(m->n, l) ? f == ways : f % ways == 0 || f == steps_of(m, l);
 }
 
-static bool body_fits(const Model *m)
-{
-    Load in = load_of(m, false);
-    double points = tile_points(m);
-
-    for (int l = m->n->n_out; l < m->n->n_loops; l++)
-        points *= (double)m->f[l];
-    return max2(points * m->n->n_aggs, in.ops) <= MAX_BODY;
-}
 
 /* Every number of innermost reduction loops written out in full, and the next one in part. */
 static void try_unrolls(Model *m)
@@ -368,7 +474,7 @@ static void try_unrolls(Model *m)
             if (is_runtime(n, l) || nest_bounded_by(n, l) || s > MAX_BODY || s < 1)
                 break;
             m->f[l] = s;
-            if (!body_fits(m) && full + n->sched.ways > 1)
+            if (body_size(m) > m->most_body && full + n->sched.ways > 1)
                 break;
         }
         if (full == m->n_red) {
@@ -380,7 +486,7 @@ static void try_unrolls(Model *m)
             if (k && (nest_bounded_by(n, next) || 2 * part[k] > steps_of(m, next)))
                 break;
             m->f[next] = part[k];
-            if (factor_ok(m, next, part[k]) && (k == 0 || part[k] == n->sched.ways || body_fits(m)))
+            if (factor_ok(m, next, part[k]) && (k == 0 || part[k] == n->sched.ways || body_size(m) <= m->most_body))
                 consider(m);
         }
         m->f[next] = 1;
@@ -448,9 +554,10 @@ static bool keeps_places(const Nest *n)
 }
 
 /* Reduction loop l may stand innermost. */
-static bool may_end(const Nest *n, int l)
+static bool may_end(const Model *m, int l)
 {
-    return n->loop[l].box && l != n->split && !nest_bounded_by(n, l) && !keeps_places(n);
+    const Nest *n = m->n;
+    return !m->outer[l] && n->loop[l].box && l != n->split && !nest_bounded_by(n, l) && !keeps_places(n);
 }
 
 /* The nest's order, but for x and then y, which go to the end (-1: none). */
@@ -458,7 +565,7 @@ static void reductions_ending(Model *m, int x, int y)
 {
     m->n_red = 0;
     for (int l = m->n->n_out; l < m->n->n_loops; l++)
-        if (l != x && l != y)
+        if (l != x && l != y && !m->outer[l])
             m->red[m->n_red++] = l;
     if (x >= 0)
         m->red[m->n_red++] = x;
@@ -481,17 +588,109 @@ static void try_orders(Model *m)
     try_order(m, -1, last);
     for (int x = n->n_out; x < n->n_loops; x++)
         for (int y = x; y < n->n_loops; y++) {
-            if (!may_end(n, x) || !may_end(n, y) || (last >= 0 && x != last && y != last))
+            if (!may_end(m, x) || !may_end(m, y) || (last >= 0 && x != last && y != last))
                 continue;
             const bool vec_first = x == last;
             try_order(m, x == y ? -1 : vec_first ? y : x, vec_first ? x : y);
         }
 }
 
+/* ---- loops outside the tiles ---- */
+
+/* Results may be added up in the stores' buffers: they are plain sums. */
+static bool sums_in_place(const Nest *n)
+{
+    for (int k = 0; k < n->n_aggs; k++)
+        if (n->agg[k].op != AGG_sum)
+            return false;
+    for (int k = 0; k < n->n_stores; k++)
+        if (n->store[k].e->op != OP_col || n->opd[n->store[k].e->col].kind != OPD_agg)
+            return false;
+    return n->n_aggs > 0;
+}
+
+static void mark_loads(Model *m, const Expr *e)
+{
+    if (e->op == OP_col)
+        m->in_agg[e->col] = true;
+    for (int k = 0; k < e->n_args; k++)
+        mark_loads(m, e->arg[k]);
+}
+
+/* What the loads touch, with `part` of the steps of loop l. */
+static double bytes_in_all(const Model *m, int l, int64_t part)
+{
+    int64_t points[N_VARS];
+    double bytes = 0;
+
+    for (int k = 0; k < N_VARS; k++)
+        points[k] = k == l ? part : k < m->n->n_loops ? steps_of(m, k) : 1;
+    for (int k = 0; k < m->n->n_opds; k++)
+        if (m->n->opd[k].kind == OPD_load && m->in_agg[k])
+            bytes += bytes_of(m, &m->n->opd[k], points);
+    return bytes;
+}
+
+/* Iterations of reduction loop l that go together, so that what they read stays in the second cache; a divisor of
+ * the extent.  0: all of them do, or none. */
+static int64_t block_of(const Model *m, int l)
+{
+    const int64_t e = nest_extent(m->n, l);
+
+    if (!sums_in_place(m->n) || m->n->lanes || !m->n->loop[l].box || l == m->n->split || l == m->n->sched.vec ||
+        nest_bounded_by(m->n, l) || bytes_in_all(m, -1, 0) <= L2 || e < 4 * MIN_BLOCK)
+        return 0;
+    for (int64_t b = e / 2; b >= MIN_BLOCK; b--)
+        if (e % b == 0 && (bytes_in_all(m, l, b) <= L2 / 2 || b < 2 * MIN_BLOCK))
+            return b;
+    return 0;
+}
+
+static void split_affine(Affine *a, int l, int64_t block)
+{
+    memmove(a->k + l + 1, a->k + l, (MAX_LOOPS - 1 - l) * sizeof *a->k);
+    a->k[l] = a->k[l + 1] * block;
+}
+
+/* Reduction loop l becomes two: over blocks, which goes outside the tiles, and within one. */
+static void make_blocks(Model *m, int l, int64_t block)
+{
+    Nest *n = m->n;
+    const int64_t e = nest_extent(n, l);
+
+    each_affine(n, split_affine, l, block);
+    memmove(n->loop + l + 1, n->loop + l, (MAX_LOOPS - 1 - l) * sizeof *n->loop);
+    n->n_loops++;
+    n->split += n->split > l;
+    n->sched.vec += n->sched.vec > l;
+    n->loop[l] = (NestLoop){ .min = 0, .max = e / block - 1, .box = true };
+    n->loop[l + 1].max = n->loop[l + 1].min + block - 1;
+    m->outer[l] = true;
+}
+
+static void choose_outer(Model *m)
+{
+    Nest *n = m->n;
+    double rounds = 1;
+
+    for (int l = n->n_out; l < n->n_loops; l++)
+        rounds *= (double)nest_extent(n, l);
+    n->sched.lanes_first = n->sum_lanes && sums_in_place(n) && rounds >= MIN_BLOCK;
+    for (int l = n->n_loops - 1; l >= n->n_out && n->n_loops < MAX_LOOPS; l--) {
+        const int64_t b = block_of(m, l);
+        if (b) {
+            make_blocks(m, l, b);
+            break;
+        }
+    }
+    for (int k = 0; k < n->n_opds; k++)
+        m->speed[k] = n->opd[k].kind != OPD_load || all_bytes(m, &n->opd[k]) <= L2 ? 24 : 10;
+}
+
 void nest_schedule(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
-    Model m = { .n = n, .W = t->W, .best_cost = -1, .rounds = n->sum_lanes ? 8 : 1 };
+    Model m = { .n = n, .W = t->W, .best_cost = -1 };
 
     plainer(n);
     *s = (Schedule){ .lane_tile = 1, .ways = 1 };
@@ -500,12 +699,18 @@ void nest_schedule(Nest *n, const Target *t)
         s->tile[l] = s->unroll[l] = 1;
     }
     s->vec = vector_loop(n);
-    for (int k = 0; k < n->n_aggs; k++)
+    for (int k = 0; k < n->n_aggs; k++) {
         m.n_accs += n->agg[k].keep_place ? 2 : 1;
+        mark_loads(&m, n->agg[k].e);
+    }
     for (int l = 0; l < N_VARS; l++)
         m.f[l] = 1;
+    choose_outer(&m);
+    m.rounds = n->sum_lanes && !s->lanes_first ? SOME_BLOCKS : 1;
     for (int l = n->n_out; l < n->n_loops; l++)
-        m.rounds *= (double)steps_of(&m, l) * (n->loop[l].box ? 1 : 0.6);
+        m.rounds *= m.outer[l] ? 1 : (double)steps_of(&m, l) * (n->loop[l].box ? 1 : 0.6);
+    m.most_body = nest_work(n) / 100;
+    m.most_body = m.most_body < MIN_BODY ? MIN_BODY : m.most_body > MAX_BODY ? MAX_BODY : m.most_body;
     try_orders(&m);
     if (m.best_cost >= 0)
         *s = m.best;

@@ -25,7 +25,7 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
-MODELS = ["cnn", "fashion", "gcn", "karate", "logreg", "moons", "cora"]
+MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora"]
 
 
 def wave(k, phase):

@@ -18,7 +18,8 @@ enum { MAX_BUFS = 8, SLACK = 64 };
 typedef struct Case {
     Nest n;
     int n_lanes;                        /* 1 without lanes */
-    int64_t first, end;                 /* of the split loop's iterations */
+    int64_t end;                        /* of the split loop's iterations */
+    bool odd;                           /* inputs hold infinities and NaN */
     double *in[MAX_BUFS], *want[MAX_BUFS];      /* row * n_lanes + lane */
     double *size[MAX_BUFS];             /* of what was added up: a measure for rounding */
     bool *set[MAX_BUFS];
@@ -242,6 +243,7 @@ static void interpret(At *at, int l)
 
 static void make_want(Case *c)
 {
+    static const double odd[] = { NAN, INFINITY, -INFINITY, -0.0 };
     At at = { .c = c, .lane = -1 };
 
     for (int k = 0; k < c->n.n_bufs; k++) {
@@ -251,7 +253,7 @@ static void make_want(Case *c)
         c->size[k] = ARENA_ARRAY(&arena, double, size + 1);
         c->set[k] = ARENA_ARRAY(&arena, bool, size + 1);
         for (size_t i = 0; i < size; i++)
-            c->in[k][i] = (double)draw(-16, 16) / 8;
+            c->in[k][i] = c->odd && draw(0, 7) == 0 ? odd[draw(0, COUNT_OF(odd) - 1)] : (double)draw(-16, 16) / 8;
     }
     if (c->n.split >= 0)
         c->end = c->n.loop[c->n.split].max - c->n.loop[c->n.split].min + 1;
@@ -366,8 +368,32 @@ static void check_case(Case *c, const Target *t, const CcLib *lib)
     buf_free(&name);
 }
 
+/* Another schedule that gives the same results.  Winners depend on the order, so their reductions stay. */
+static void shake(Nest *n)
+{
+    Schedule *s = &n->sched;
+
+    for (int l = 0; l < n->n_loops; l++) {
+        bool bounds = false, places = false;
+        for (int m = 0; m < n->n_loops; m++) {
+            for (int k = 0; k < n->loop[m].n_lo; k++)
+                bounds |= n->loop[m].lo[k].e.k[l] != 0;
+            for (int k = 0; k < n->loop[m].n_hi; k++)
+                bounds |= n->loop[m].hi[k].e.k[l] != 0;
+        }
+        for (int k = 0; k < n->n_aggs; k++)
+            places |= n->agg[k].keep_place;
+        if (l < n->n_out && !bounds)
+            s->tile[l] = (int)draw(1, 3);
+        if (l >= n->n_out && !bounds && !places && s->ways == 1 && l == s->order[n->n_loops - 1])
+            s->unroll[l] = (int)draw(1, 3);
+    }
+    s->lane_tile = n->lanes && !n->sum_lanes ? (int)draw(1, 3) : 1;
+    s->lanes_first = n->sum_lanes && draw(0, 1);
+}
+
 /* Compile all cases and check each.  False: there is no compiler. */
-static bool run_cases(Case **c, int n, const Target *t)
+static bool run_cases(Case **c, int n, const Target *t, bool shaken)
 {
     Buf text = { 0 };
     CcLib lib = { 0 };
@@ -379,6 +405,8 @@ static bool run_cases(Case **c, int n, const Target *t)
         make_want(c[k]);
         CHECK(nest_can(&c[k]->n));
         nest_schedule(&c[k]->n, t);
+        if (shaken)
+            shake(&c[k]->n);
         nest_text(&text, &c[k]->n, t);
     }
     const Code code = cc_load(&lib, text.s, &o, &e);
@@ -584,6 +612,25 @@ static Case *triangle(int id, int Q, int D, bool transposed)
     return c;
 }
 
+/* The smallest of a triangle's rows and where it stands; some rows are empty, and give infinity and place 0. */
+static Case *triangle_max(int id, int lanes, int Q)
+{
+    Case *c = new_case(id, lanes);
+    Nest *n = &c->n;
+    const int p = buffer(n, lanes > 0, (size_t)(Q * Q)), out = buffer(n, lanes > 0, (size_t)Q),
+              at = buffer(n, lanes > 0, (size_t)Q);
+
+    box(n, 0, Q - 1);
+    n->n_out = 1;
+    bounded(n, 0, Q - 1, (Bound){ aff(0, 0), 1 }, (Bound){ aff(-2, 1, 1), 1 });
+    agg(n, AGG_min, ld_of(n, p, aff(0, 2, Q, 1)));
+    n->agg[0].keep_place = true;
+    n->agg[0].place = aff(3, 2, 0, 1);
+    store(n, out, aff(0, 1, 1), agg_of(n, 0));
+    store(n, at, aff(0, 1, 1), opd(n, OPD_place, 0, (Affine){ 0 }));
+    return c;
+}
+
 /* One row: no output loop. */
 static Case *single(int id, int lanes, bool sum_lanes, int n_in, Agg op)
 {
@@ -616,6 +663,11 @@ static int model_cases(Case **c, int lanes)
     ADD(row_quotient, lanes, 6, 10), ADD(row_quotient, 0, 6, 10), ADD(row_quotient, 0, 20, 33);
     ADD(triangle, 13, 24, false), ADD(triangle, 13, 8, true), ADD(triangle, 9, 3, false);
     ADD(single, lanes, true, 9, AGG_sum), ADD(single, lanes, false, 1, AGG_max), ADD(single, lanes, true, 1, AGG_sum);
+    ADD(window_max, lanes), c[n - 1]->odd = true;
+    ADD(window_max, 0), c[n - 1]->odd = true;
+    ADD(elementwise, lanes, 24), c[n - 1]->odd = true;
+    ADD(single, 0, false, 77, AGG_max), c[n - 1]->odd = true;
+    ADD(triangle_max, lanes, 7), ADD(triangle_max, 0, 7), c[n - 1]->odd = true;
     ADD(single, 0, false, 1000, AGG_sum), ADD(single, 0, false, 77, AGG_min), ADD(single, 0, false, 1, AGG_sum);
 #undef ADD
     return n;
@@ -629,7 +681,7 @@ static void model_nests(void)
 
     seed = 1;
     for (size_t k = 0; k < COUNT_OF(target); k++)
-        if (!run_cases(c, model_cases(c, lanes[k]), &target[k]))
+        if (!run_cases(c, model_cases(c, lanes[k]), &target[k], false))
             break;
     arena_free(&arena);
 }
@@ -872,11 +924,103 @@ static void random_nests(void)
         seed = (s ? (uint64_t)atoll(s) : 7) * 1000 + k;
         for (int i = 0; i < n; i++)
             c[i] = random_case(i);
-        if (!run_cases(c, n, &target[k]))
+        if (!run_cases(c, n, &target[k], k % 2))
             break;
         arena_free(&arena);
     }
     arena_free(&arena);
 }
 
-TEST_MAIN({ "nests as models have them", model_nests }, { "random nests", random_nests })
+/* ---- the vector functions against the C library's ---- */
+
+typedef struct Func { Op op; long double (*f)(long double); double lo, hi, ulps; } Func;
+
+static double sample(const Func *f, int k, int n)
+{
+    static const double odd[] = { 0, -0.0, INFINITY, -INFINITY, NAN, 1, -1, 1e-40, -1e-40, 1e-320, 88.7, 89, -87.4, -103.9,
+                                  709.7, 710, -745.1, -746, 3e38, 1e300, 0.5, 20, -30, 9000, 1e10 };
+
+    if (k < (int)COUNT_OF(odd))
+        return odd[k];
+    return k % 3 == 0 ? f->lo + (f->hi - f->lo) * k / n : k % 3 == 1 ? 1e-3 * (k - n / 2) : pow(10, 60.0 * k / n - 30);
+}
+
+static double ulps_off(double got, long double want, bool f64)
+{
+    const double w = f64 ? (double)want : (double)(float)want;
+
+    if (isnan(w) || isinf(w) || isnan(got) || isinf(got))
+        return (isnan(w) && isnan(got)) || w == got ? 0 : 1e30;
+    const double ulp = f64 ? fmax(nextafter(fabs(w), INFINITY) - fabs(w), 0x1p-1074)
+                           : (double)(nextafterf(fabsf((float)w), INFINITY) - fabsf((float)w));
+    return signbit(got) != signbit(w) && w == 0 ? 1e30 : (double)(fabsl((long double)got - want) / ulp);
+}
+
+static void check_func(const Func *f, const Nest *n, const Target *t, const CcLib *lib, int rows)
+{
+    const size_t esz = t->f64 ? 8 : 4;
+    void *p[2] = { mem_try((size_t)rows * esz + SLACK), mem_try((size_t)rows * esz + SLACK) };
+    Buf name = { 0 };
+    double bad = 0, at = 0;
+
+    nest_name(&name, n, t);
+    void *sym = cc_symbol(lib, name.s);
+    NestFn *fn;
+    memcpy(&fn, &sym, sizeof fn);
+    for (int k = 0; k < rows; k++)
+        put_real(p[0], (size_t)k, sample(f, k, rows), t->f64);
+    fn(p, 0, 1, 1, 0);
+    for (int k = 0; k < rows; k++) {
+        const double x = get_real(p[0], (size_t)k, t->f64), off = ulps_off(get_real(p[1], (size_t)k, t->f64), f->f(x), t->f64);
+        if (off > bad)
+            bad = off, at = x;
+    }
+    if (getenv("NEST_ULPS"))
+        printf("# %s %s: %.2f ulps at %.17g\n", op_info[f->op].name, t->f64 ? "double" : "float", bad, at);
+    if (bad > f->ulps * (t->f64 ? 1 : 1.5)) {
+        char why[100];
+        snprintf(why, sizeof why, "(%.9g), %s: %g units off", at, t->f64 ? "double" : "float", bad);
+        unit_wrong(__LINE__, op_info[f->op].name, why);
+    }
+    mem_free(p[0]);
+    mem_free(p[1]);
+    buf_free(&name);
+}
+
+static void functions(void)
+{
+    static const Func func[] = {
+        { OP_exp, expl, -750, 715, 2 }, { OP_ln, logl, 0, 3, 2 }, { OP_tanh, tanhl, -25, 25, 3 },
+        { OP_sin, sinl, -9000, 9000, 3 }, { OP_cos, cosl, -100, 100, 3 }, { OP_sqrt, sqrtl, 0, 2, 0.51 },
+    };
+    static const Target target[] = { { false, 8 }, { true, 4 }, { false, 2 } };
+    enum { ROWS = 20000 };
+
+    for (size_t k = 0; k < COUNT_OF(target); k++) {
+        Nest n[COUNT_OF(func)];
+        Buf text = { 0 };
+        CcLib lib = { 0 };
+        Err e = { 0 };
+        nest_prelude(&text, &target[k]);
+        for (size_t i = 0; i < COUNT_OF(func); i++) {
+            n[i] = new_case((int)i, 0)->n;
+            const int in = buffer(&n[i], false, ROWS), out = buffer(&n[i], false, ROWS);
+            box(&n[i], 0, ROWS - 1);
+            n[i].n_out = 1;
+            store(&n[i], out, aff(0, 1, 1), op1(func[i].op, ld_of(&n[i], in, aff(0, 1, 1))));
+            nest_schedule(&n[i], &target[k]);
+            nest_text(&text, &n[i], &target[k]);
+        }
+        if (cc_load(&lib, text.s, &(CcOpts){ .no_cache = true }, &e) == OK) {
+            for (size_t i = 0; i < COUNT_OF(func); i++)
+                check_func(&func[i], &n[i], &target[k], &lib, ROWS);
+            cc_close(&lib);
+        } else {
+            CHECK_STR(e.id, ERR_cc_missing);
+        }
+        buf_free(&text);
+    }
+    arena_free(&arena);
+}
+
+TEST_MAIN({ "vector functions", functions }, { "nests as models have them", model_nests }, { "random nests", random_nests })
