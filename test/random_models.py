@@ -513,7 +513,8 @@ class Trial:
 
     def command(self, *words, db="data.db", engine="native"):
         words = [*words[:1], "model.sql", *words[1:], "--db", db, "--quiet"]
-        words += ["--engine", engine, "--json"] if words[0] not in ("check", "explain") else []
+        flags = {"native": ["native", "--no-loops"], "loops": ["native", "--all-loops"], "sql": ["sql"]}[engine]
+        words += ["--engine", *flags, "--json"] if words[0] not in ("check", "explain") else []
         words += ["--precision", "f64"] if words[0] not in ("check", "explain") else []
         r = subprocess.run([self.args.bin, *words], cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL,
                            timeout=120, env={**ENV, "HOME": self.folder})
@@ -532,6 +533,7 @@ class Trial:
             raise Wrong("shuffled run: other bits:\n" + "\n".join(sorted(set(first.splitlines()) ^ set(again.splitlines()))))
         want = rows_of(first)
         compare("sql run", want, rows_of(self.command("run", "--show", show, engine="sql")), self.shown)
+        compare("loops run", want, rows_of(self.command("run", "--show", show, engine="loops", db="shuffled.db")), self.shown)
         if self.batched:
             compare("run in chunks", want, rows_of(self.command("run", "--show", show, "--chunk", "2")), self.shown)
         if self.host:
@@ -551,6 +553,12 @@ class Trial:
             compare("shuffled grad", want, rows_of(again), names)
             raise Wrong("shuffled grad: other bits:\n" + "\n".join(sorted(set(first.splitlines()) ^ set(again.splitlines()))))
         compare("sql grad", want, rows_of(self.command(*words, engine="sql")), names)
+        loops = self.command(*words, "--threads", "1", engine="loops")
+        compare("loops grad", want, rows_of(loops), names)
+        again = self.command(*words, "--threads", "2", engine="loops", db="shuffled.db")
+        if sorted(loops.splitlines()) != sorted(again.splitlines()):
+            raise Wrong("loops, shuffled and with threads: other bits:\n" +
+                        "\n".join(sorted(set(loops.splitlines()) ^ set(again.splitlines()))))
         self.command("check", *words[1:])
 
     def training(self):
@@ -559,7 +567,8 @@ class Trial:
             return
         flags = ["--wrt", ",".join(used), "--loss", "loss", "--batch", "2", "--steps", "5", "--lr", "0.05", "--seed", "3"]
         losses, states = {}, {}
-        for what, engine, threads in (("native", "native", "1"), ("threads", "native", "2"), ("sql", "sql", "1")):
+        for what, engine, threads in (("native", "loops", "1"), ("threads", "loops", "2"), ("lists", "native", "1"),
+                                      ("sql", "sql", "1")):
             state = self.path(f"{what}.db")
             out = self.command("train", *flags, "--state", state, "--threads", threads, "--optimizer", "adam",
                                db="shuffled.db" if what == "threads" else "data.db", engine=engine)
@@ -572,6 +581,7 @@ class Trial:
         if not all(close(p, q, max(1.0, abs(p))) for p, q in zip(losses["native"], losses["sql"])):
             raise Wrong(f"train: native {losses['native']}, sql {losses['sql']}")
         compare("train on sql", states["native"], states["sql"], used)
+        compare("train with lists", states["native"], states["lists"], used)
 
 
 def trial(args, seed, folder):

@@ -562,25 +562,49 @@ static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, L
             }
 }
 
-/* Straight into blocks of W lanes (nest.h), for columns that only nests read. */
-static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay *y, void *to)
+/* One block of lanes: `m` of them, rows `row` apart from each other in the table; number(at) is the table's. */
+#define FILL_BLOCK(T, to, number)                                                                  \
+    for (size_t r = 0; r < R; r++)                                                                 \
+        for (size_t w = 0; w < W; w++) {                                                           \
+            const size_t at = first[w] + r;                                                        \
+            ((T *)(to))[r * W + w] = w < m ? (T)(number) : 0;                                      \
+        }
+
+/* Packed bytes, or plain numbers without NULL, of lanes that stand row by row. */
+static void fill_block(const Native *n, const TableCol *k, void *to, const size_t *first, size_t m, size_t R, size_t W,
+                       const float *lut32)
 {
-    const size_t W = nest_width(n);
+    if (k->bytes && n->o.f64)
+        FILL_BLOCK(double, to, k->lut[k->bytes[at]])
+    else if (k->bytes)
+        FILL_BLOCK(float, to, lut32[k->bytes[at]])
+    else if (n->o.f64)
+        FILL_BLOCK(double, to, k->r[at])
+    else
+        FILL_BLOCK(float, to, k->r[at])
+}
+
+/* Straight into blocks of W lanes (nest.h), for columns that only nests read. */
+static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay *y, char *to)
+{
+    const size_t W = nest_width(n), R = y->R, bytes = R * W * n->esz;
+    const bool plain = k->type == T_REAL && !k->null && !p->s->perm && (!p->s->t->n_inner || k->dim == DIM_full);
     float lut32[256];
+    size_t first[64];
 
     for (int v = 0; k->bytes && v < 256; v++)
         lut32[v] = (float)k->lut[v];
-    for (size_t l = 0; l < (y->L + W - 1) / W * W; l++) {
-        const size_t at0 = (l / W) * y->R * W + l % W;
-        if (l >= y->L)
-            for (size_t r = 0; r < y->R; r++)
-                val_set(n, to, at0 + r * W, 0);
-        else if (k->bytes && !n->o.f64 && !p->s->perm && k->dim == DIM_full)
-            for (size_t r = 0; r < y->R; r++)
-                ((float *)to)[at0 + r * W] = lut32[k->bytes[p->pick[l] * p->s->n_rest + r]];
-        else
-            for (size_t r = 0; r < y->R; r++)
-                val_set(n, to, at0 + r * W, table_number(k, table_at(p->s->t, k, place(p, r, l))));
+    for (size_t l = 0; l < y->L; l += W, to += bytes) {
+        const size_t m = y->L - l < W ? y->L - l : W;
+        for (size_t w = 0; w < W; w++)
+            first[w] = place(p, 0, w < m ? l + w : l);
+        if (plain) {
+            fill_block(n, k, to, first, m, R, W, lut32);
+            continue;
+        }
+        for (size_t r = 0; r < R; r++)
+            for (size_t w = 0; w < W; w++)
+                val_set(n, to, r * W + w, w < m ? table_number(k, table_at(p->s->t, k, place(p, r, l + w))) : 0);
     }
 }
 
@@ -694,7 +718,8 @@ static bool load_now(Native *n, Rel *r, bool restrict_it)
     }
     if (s->laned && count == 0)                 /* no lane to take the keys from: keep the rows */
         p.pick = first_lane;
-    if (!load_keys(n, r, &p, s->laned ? s->n_rest : count) || !load_columns(n, r, &p))
+    const bool same_rows = s->laned && s->loaded_bind == s->bind_ver;      /* other lanes, the same rows */
+    if ((!same_rows && !load_keys(n, r, &p, s->laned ? s->n_rest : count)) || !load_columns(n, r, &p))
         return false;
     r->lay.val_ver = ++n->clock;
     for (int c = 0; c < r->lay.n_cols; c++)

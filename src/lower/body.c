@@ -57,7 +57,7 @@ int64_t gen_here(const Gen *g, const Addr *a)
     return c;
 }
 
-static void add_term(Buf *b, int64_t k, const char *var)
+static void sum_term(Buf *b, int64_t k, const char *var)
 {
     const char *sign = b->n ? k < 0 ? " - " : " + " : k < 0 ? "-" : "";
     const long long size = k < 0 ? -(long long)k : (long long)k;
@@ -76,10 +76,10 @@ const char *gen_sum(Gen *g, int64_t c, const int64_t *k, bool inner, bool lead)
     for (int l = N_VARS - 1; l >= 0; l--) {
         const int v = (l + LANE_VAR) % N_VARS;
         if (g->var[v] && k[v] && (!inner || g->inner[v]))
-            add_term(&b, k[v], gen_loop_var(g, v));
+            sum_term(&b, k[v], gen_loop_var(g, v));
     }
     if (c || (!b.n && !lead))
-        add_term(&b, c, NULL);
+        sum_term(&b, c, NULL);
     const char *s = !b.n ? "" : !lead ? gen_text(g, "%s", b.s) : *b.s == '-' ? gen_text(g, " - %s", b.s + 1)
                   : gen_text(g, " + %s", b.s);
     buf_free(&b);
@@ -179,15 +179,18 @@ static bool load_wide(const Gen *g, const Operand *o)
     return g->n->buf[o->index].lanes || step_along(g, &o->at);
 }
 
-static Val load(Gen *g, const Operand *o)
+static Val load_value(Gen *g, const Operand *o)
 {
     const Addr a = gen_addr(g, o->index, &o->at);
     const int64_t here = gen_here(g, &a), step = step_along(g, &o->at);
     const bool wide = load_wide(g, o);
     const char *p = g->in_scope ? gen_text(g, "q%d", base_of(g, &a)) : gen_text(g, "p%d", o->index);
 
-    if (!wide)
-        return named(g, T_REAL, false, gen_text(g, "%s[%s]", p, gen_sum(g, here, a.k, g->in_scope, false)));
+    if (!wide) {
+        const char *s = gen_text(g, "%s[%s]", p, gen_sum(g, here, a.k, g->in_scope, false));
+        /* where nothing is stored in between, it needs no name */
+        return g->in_scope ? (Val){ .s = s, .type = T_REAL } : named(g, T_REAL, false, s);
+    }
     const char *at = gen_sum(g, here, a.k, g->in_scope, true);
     return named(g, T_REAL, true, g->n->buf[o->index].lanes || step == 1 ? gen_text(g, "ld(%s%s)", p, at)
                                   : gen_text(g, "ldk(%s%s, %lld)", p, at, (long long)step));
@@ -214,19 +217,19 @@ Val body_affine_real(Gen *g, const Affine *a)
                                            gen_real(g, (double)step)));
 }
 
-static Val operand(Gen *g, const Operand *o)
+static Val operand_value(Gen *g, const Operand *o)
 {
     const int i = o->index;
 
     switch (o->kind) {
-    case OPD_load: return load(g, o);
+    case OPD_load: return load_value(g, o);
     case OPD_key: return key_value(g, o);
     case OPD_agg:
         return (Val){ .s = gen_text(g, g->across ? "r%d_%d" : "a%d_%d", i, g->point), .type = T_REAL,
                       .wide = g->acc_wide[i] && !g->across };
     case OPD_place: return (Val){ .s = gen_text(g, "w%d_%d", i, g->point), .type = T_REAL, .wide = g->acc_wide[i] };
     }
-    BUG("operand: kind %d", (int)o->kind);
+    BUG("operand_value: kind %d", (int)o->kind);
 }
 
 /* ---- operators ---- */
@@ -350,7 +353,7 @@ static Val power(Gen *g, const Expr *e)
     return call2(g, "pow", T_REAL, x, body_expr(g, e->arg[1]));
 }
 
-static Val rounded(Gen *g, const Expr *e)
+static Val round_value(Gen *g, const Expr *e)
 {
     const Val x = body_expr(g, e->arg[0]);
     const double ten = pow(10.0, (double)e->arg[1]->i);
@@ -374,7 +377,7 @@ static Val real_of(Gen *g, const Expr *e)
     return choose(g, v, (Val){ .s = gen_real(g, 1), .type = T_REAL }, (Val){ .s = gen_real(g, 0), .type = T_REAL });
 }
 
-static Val negated(Gen *g, Val v)
+static Val not_value(Gen *g, Val v)
 {
     return v.wide ? named(g, T_BOOL, true, gen_text(g, "~%s", v.s)) : named(g, T_BOOL, false, gen_text(g, "!%s", v.s));
 }
@@ -385,7 +388,7 @@ Val body_expr(Gen *g, const Expr *e)
     Val x;
 
     switch (e->op) {
-    case OP_col: return operand(g, &g->n->opd[e->col]);
+    case OP_col: return operand_value(g, &g->n->opd[e->col]);
     case OP_lit_int: return (Val){ .s = gen_text(g, "INT64_C(%lld)", (long long)e->i), .type = T_INT };
     case OP_lit_real: return (Val){ .s = gen_real(g, e->r), .type = T_REAL };
     case OP_neg:
@@ -398,7 +401,7 @@ Val body_expr(Gen *g, const Expr *e)
     case OP_tan: case OP_tanh: case OP_atan: case OP_floor: case OP_ceil:
         return call1(g, name, body_expr(g, e->arg[0]));
     case OP_pow: return power(g, e);
-    case OP_round: return rounded(g, e);
+    case OP_round: return round_value(g, e);
     case OP_max: case OP_min: case OP_and: case OP_or: return fold_args(g, e);
     case OP_cond: return cond_value(g, e);
     case OP_coalesce: return body_expr(g, e->arg[0]);
@@ -407,7 +410,7 @@ Val body_expr(Gen *g, const Expr *e)
         return compare_exprs(g, e->op, e->arg[0], e->arg[1]);
     case OP_is_null: case OP_not_null: return truth(e->op == OP_not_null);
     case OP_in: return in_list_of(g, e);
-    case OP_not: return negated(g, body_expr(g, e->arg[0]));
+    case OP_not: return not_value(g, body_expr(g, e->arg[0]));
     case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod: case OP_nullif: case OP_to_int:
     case OP_to_text:
         break;

@@ -291,7 +291,7 @@ static void text_body(Text *x)
 {
     Gen *g = &x->g;
     const Nest *n = g->n;
-    const int last = x->seq[x->n_seq - 1];
+    const int last = x->n_seq ? x->seq[x->n_seq - 1] : LANE_VAR;
     int64_t from[N_VARS];
 
     memcpy(from, g->off, sizeof from);
@@ -594,9 +594,9 @@ static void text_head(Gen *g)
 
     buf_printf(g->out, "/* Block %d:", n->id);
     for (int l = 0; l < n->n_loops; l++)
-        buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? " |" : l ? "," : "", l, n->loop[l].box ? "" : "<= ",
-                   (long long)nest_extent(n, l));
-    buf_printf(g->out, "%s%s.  */\n", n->n_loops ? "; " : " ", n->sum_lanes ? "sums over the lanes" : n->lanes ? "in lanes"
+        buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? l ? "; over" : " over" : l ? "," : "", l,
+                   n->loop[l].box ? "" : "<= ", (long long)nest_extent(n, l));
+    buf_printf(g->out, "%s%s */\n", n->n_loops ? "; " : " ", n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
                : n->sched.vec >= 0 ? gen_text(g, "vectors along x%d", n->sched.vec) : "scalar");
     buf_puts(g->out, "void ");
     nest_name(g->out, n, g->t);

@@ -13,6 +13,7 @@
 
 enum { LANE_VAR = MAX_LOOPS, N_VARS };
 enum { MAX_OPDS = 256, MAX_AGGS = 64 };
+enum { EXACT = 1 << 24 };        /* up to here every precision holds integers exactly */
 
 /* A value of straight-line code.  wide: it differs along the vector. */
 typedef struct Val { const char *s; Type type; bool wide; } Val;

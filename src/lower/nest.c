@@ -5,9 +5,6 @@
 
 #include <math.h>
 
-/* Numbers that every precision holds exactly. */
-#define EXACT ((int64_t)1 << 24)
-
 int64_t nest_extent(const Nest *n, int l)
 {
     const int64_t e = n->loop[l].max - n->loop[l].min + 1;
@@ -112,7 +109,7 @@ static bool can_expr(const Nest *n, const Expr *e, bool store)
 }
 
 /* The store is one aggregate as it is. */
-static bool is_plain(const Nest *n, const Expr *e)
+static bool is_plain_agg(const Nest *n, const Expr *e)
 {
     return e->op == OP_col && n->opd[e->col].kind == OPD_agg;
 }
@@ -143,7 +140,7 @@ static bool can_store(const Nest *n, const NestStore *s)
     for (int l = n->n_out; l < n->n_loops; l++)
         if (s->at.k[l])
             return false;
-    return s->e->type == T_REAL && can_expr(n, s->e, true) && (!is_partial(n) || is_plain(n, s->e));
+    return s->e->type == T_REAL && can_expr(n, s->e, true) && (!is_partial(n) || is_plain_agg(n, s->e));
 }
 
 static bool can_loop(const Nest *n, int l)

@@ -107,7 +107,8 @@ typedef struct Target {
 
 /* The function a nest becomes.  p: its buffers, 64-byte aligned, 64 bytes of slack behind.
  * Lanes: works on lane blocks [b0, b1) of n_lanes lanes.  Without lanes: on iterations [b0, b1) of the loop `split`,
- * a box that no bound depends on (none: b0 = 0, b1 = 1).
+ * a box that no bound depends on, counted from its first (none: b0 = 0, b1 = 1).  No two buffers overlap; what an
+ * iteration reads of a buffer that is written, no other iteration writes.
  * Where it sums over the lanes, or the split loop is a reduction, the stores' buffers hold sums over this part, added
  * to what is there if `add`: all aggregates are then AGG_sum, and each store is one plain aggregate. */
 typedef void NestFn(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int add);

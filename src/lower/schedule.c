@@ -45,7 +45,7 @@ static void remove_loop(Nest *n, int l, int64_t at)
     n->split -= n->split > l;
 }
 
-static bool one_step(const Affine *a, int l, int64_t extent)
+static bool steps_join(const Affine *a, int l, int64_t extent)
 {
     return a->k[l] == a->k[l + 1] * extent;
 }
@@ -58,11 +58,11 @@ static bool joins_next(const Nest *n, int l)
               n->split != l + 1 && !nest_bounded_by(n, l) && !nest_bounded_by(n, l + 1);
 
     for (int k = 0; ok && k < n->n_opds; k++)
-        ok = n->opd[k].kind == OPD_agg || n->opd[k].kind == OPD_place || one_step(&n->opd[k].at, l, e);
+        ok = n->opd[k].kind == OPD_agg || n->opd[k].kind == OPD_place || steps_join(&n->opd[k].at, l, e);
     for (int k = 0; ok && k < n->n_aggs; k++)
-        ok = !n->agg[k].keep_place || one_step(&n->agg[k].place, l, e);
+        ok = !n->agg[k].keep_place || steps_join(&n->agg[k].place, l, e);
     for (int k = 0; ok && k < n->n_stores; k++)
-        ok = one_step(&n->store[k].at, l, e);
+        ok = steps_join(&n->store[k].at, l, e);
     return ok;
 }
 
@@ -82,32 +82,35 @@ static void plainer(Nest *n)
 
 /* ---- the vector loop ---- */
 
-/* 0: cannot; else how good it is. */
-static double along_score(const Nest *n, int l)
+/* 0: cannot; else how much of a vector it fills, on the average.  `any_step`: loads may be gathered. */
+static double along_score(const Nest *n, int l, bool any_step)
 {
-    double loads = 0, extent = (double)nest_extent(n, l);
+    const bool out = l < n->n_out;
+    const double extent = (double)nest_extent(n, l);
+    double loads = 0;
 
-    if (nest_bounded_by(n, l) || (!n->loop[l].box && l < n->n_out))
+    if (nest_bounded_by(n, l) || (!n->loop[l].box && out) || extent < 2)
         return 0;
     for (int k = 0; k < n->n_stores; k++)
-        if (n->store[k].at.k[l] != (l < n->n_out))
+        if (n->store[k].at.k[l] != out)
             return 0;
-    for (int k = 0; l >= n->n_out && k < n->n_aggs; k++)
+    for (int k = 0; !out && k < n->n_aggs; k++)
         if (n->agg[k].keep_place)
             return 0;
     for (int k = 0; k < n->n_opds; k++) {
         const Operand *o = &n->opd[k];
         int64_t lo, hi;
         nest_range(n, &o->at, &lo, &hi);
-        if (o->kind == OPD_key && o->at.k[l] && (lo < -(1 << 24) || hi > 1 << 24))
+        if (o->kind == OPD_key && o->at.k[l] && (lo < -EXACT || hi > EXACT))
             return 0;
-        if (o->kind == OPD_load && o->at.k[l] != 0 && o->at.k[l] != 1)
+        if (o->kind == OPD_load && o->at.k[l] != 0 && o->at.k[l] != 1 && !(any_step && out))
             return 0;
         loads += o->kind == OPD_load && o->at.k[l] == 1;
     }
-    if (l >= n->n_out && loads == 0)
+    if (!out && loads == 0)
         return 0;
-    return extent < 2 ? 0 : extent / (double)((int64_t)extent / 8 + 1) * (l < n->n_out ? 1.01 : 1);
+    /* a reduction ends with a sum across the vector */
+    return extent / (double)((int64_t)(extent + 7) / 8) * (out ? 1 : extent / (extent + 24));
 }
 
 static int vector_loop(const Nest *n)
@@ -117,22 +120,24 @@ static int vector_loop(const Nest *n)
 
     if (n->lanes)
         return VEC_lanes;
-    for (int l = 0; l < n->n_loops; l++) {
-        const double s = along_score(n, l);
-        if (s > most) {
-            most = s;
-            best = l;
+    for (int any_step = 0; any_step < 2 && best == VEC_none; any_step++)
+        for (int l = 0; l < n->n_loops; l++) {
+            const double s = along_score(n, l, any_step);
+            if (s > most) {
+                most = s;
+                best = l;
+            }
         }
-    }
     return best;
 }
 
 /* ---- the model ----
  *
- * Cycles of a core with two multiply-adds and two loads a cycle, a latency of four, and sixteen registers.  The
+ * Cycles of a core with two multiply-adds and two loads a cycle, a latency of four (five, so that there is some slack),
+ * and sixteen registers.  The
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
-enum { MIN_BODY = 32, MAX_BODY = 320, MAX_LIVE = 15, LATENCY = 4, MAX_TILE = 12, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64 };
+enum { MIN_BODY = 32, MAX_BODY = 320, MAX_LIVE = 15, LATENCY = 5, MAX_TILE = 12, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64 };
 enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
 
 typedef struct Model {
@@ -235,11 +240,11 @@ static void count_loads(const Model *m, const Expr *e, bool *seen, double *loads
     *most = here > *most ? here : *most;
 }
 
-typedef struct Load { double ops, loads, held; } Load;
+typedef struct Demand { double ops, loads, held; } Demand;
 
-static Load load_of(const Model *m, bool stores)
+static Demand demand_of(const Model *m, bool stores)
 {
-    Load r = { 0 };
+    Demand r = { 0 };
     double most = 0;
     uint32_t loops;
     bool seen[MAX_OPDS] = { false };
@@ -341,7 +346,7 @@ static double tile_cost(const Model *m)
 {
     const Nest *n = m->n;
     const double T = tile_points(m);
-    const Load end = load_of(m, true);
+    const Demand end = demand_of(m, true);
     const double across = n->sum_lanes || n->sched.vec >= n->n_out ? 2.5 * T * n->n_aggs : 0;
     double cost = max2(max2(end.ops / 2, end.loads / 2), max2(T * n->n_stores, (end.ops + end.loads + T) / 5)) + 3;
     double U = 1;
@@ -350,11 +355,12 @@ static double tile_cost(const Model *m)
         return cost;
     for (int l = n->n_out; l < n->n_loops; l++)
         U *= (double)m->f[l];
-    Load in = load_of(m, false);
+    Demand in = demand_of(m, false);
     for (int k = 0; k < n->n_aggs; k++)
         in.ops += n->agg[k].op != AGG_sum ? (n->agg[k].keep_place ? 5 : 3) * T * U
                 : n->agg[k].e->op == OP_mul ? 0 : T * U;
-    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(LATENCY * 1.2 * U / n->sched.ways, (in.ops + in.loads + 6) / 5.5));
+    const double latency = LATENCY * U / n->sched.ways, issue = (in.ops + in.loads + 6) / 5.5;
+    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(latency, issue));
     const double all = m->rounds / U * body * (1 + 16 / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
     double memory;
     innermost(m, &memory);
@@ -362,15 +368,15 @@ static double tile_cost(const Model *m)
 }
 
 /* The registers a tile needs. */
-static bool fits(const Model *m)
+static bool tile_fits(const Model *m)
 {
     const double T = tile_points(m);
-    const Load in = load_of(m, false);
+    const Demand in = demand_of(m, false);
 
     if (T == 1)
         return true;
     return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= MAX_LIVE
-                        : T <= 4 && load_of(m, true).ops <= 2 * MIN_BODY;
+                        : T <= 4 && demand_of(m, true).ops <= 2 * MIN_BODY;
 }
 
 static bool is_runtime(const Nest *n, int l)
@@ -392,7 +398,7 @@ static double tiles(const Model *m)
 
 static double body_size(const Model *m)
 {
-    const Load in = load_of(m, m->n->n_aggs == 0);
+    const Demand in = demand_of(m, m->n->n_aggs == 0);
     double points = tile_points(m);
 
     for (int l = m->n->n_out; l < m->n->n_loops; l++)
@@ -415,7 +421,7 @@ static double copies(const Model *m)
     return c;
 }
 
-static void consider(Model *m)
+static void rank_schedule(Model *m)
 {
     const Nest *n = m->n;
     const double text = copies(m) * body_size(m);
@@ -463,10 +469,10 @@ static void try_unrolls(Model *m)
 
     for (int l = n->n_out; l < n->n_loops; l++)
         m->f[l] = 1;
-    if (!fits(m))
+    if (!tile_fits(m))
         return;
     if (!m->n_red)
-        consider(m);
+        rank_schedule(m);
     for (int full = 0; m->n_red && full <= MAX_FULL && full <= m->n_red; full++) {
         if (full) {
             const int l = m->red[m->n_red - full];
@@ -478,7 +484,7 @@ static void try_unrolls(Model *m)
                 break;
         }
         if (full == m->n_red) {
-            consider(m);
+            rank_schedule(m);
             break;
         }
         const int next = m->red[m->n_red - full - 1];
@@ -487,7 +493,7 @@ static void try_unrolls(Model *m)
                 break;
             m->f[next] = part[k];
             if (factor_ok(m, next, part[k]) && (k == 0 || part[k] == n->sched.ways || body_size(m) <= m->most_body))
-                consider(m);
+                rank_schedule(m);
         }
         m->f[next] = 1;
     }
