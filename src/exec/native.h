@@ -271,6 +271,7 @@ typedef struct Kern {
 } Kern;
 
 const Kern *kern_for(bool f64);
+size_t kern_vector_bytes(void);         /* of the widest vectors that the CPU, or SQLGRAD_CPU, allows */
 
 void ints_op(Op op, int64_t *d, const int64_t *a, const int64_t *b, size_t n);
 void ints_compare(Op op, uint8_t *d, const int64_t *a, const int64_t *b, size_t n, bool *bad);
@@ -361,6 +362,7 @@ struct Native {
     bool *blind;                /* by block id: see lower_block */
     bool ahead;                 /* settling before anything is computed: what needs values waits */
     bool no_cc;                 /* there is no compiler */
+    size_t width;               /* lanes of a block; 0: not chosen yet */
     struct NestLib *libs;
     Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
 };
@@ -422,7 +424,7 @@ bool nest_flush(Native *n);
 void nest_drop(Native *n, Rel *r);
 void nest_close(Native *n);
 Code nest_explain(Engine *e, bool text, Buf *out, Err *err);
-size_t nest_width(const Native *n);                     /* lanes of a block */
+size_t nest_width(Native *n);                           /* lanes of a block */
 bool nest_room(Native *n, const Lay *y, Arr *a);        /* for all rows of a column, in blocks of lanes */
 bool plan_output_lanes(Native *n, Rel *r, size_t *L);   /* lanes of the sources, kept by the output or not */
 void plan_remember(Rel *r);                             /* the values it was computed from */

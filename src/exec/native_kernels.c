@@ -158,8 +158,10 @@ double code_real(int64_t k)
 #pragma GCC pop_options
 #endif
 
+typedef enum CpuLevel { CPU_base, CPU_avx2, CPU_avx512 } CpuLevel;
+
 /* SQLGRAD_CPU=base|avx2 asks for less than the CPU can do, for tests. */
-const Kern *kern_for(bool f64)
+static CpuLevel cpu_level(void)
 {
 #if defined(HAVE_X86)
     const char *ask = getenv("SQLGRAD_CPU");
@@ -167,8 +169,26 @@ const Kern *kern_for(bool f64)
 
     if (!base && !avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return f64 ? &kern_f64_avx512 : &kern_f32_avx512;
+        return CPU_avx512;
     if (!base && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return CPU_avx2;
+#endif
+    return CPU_base;
+}
+
+size_t kern_vector_bytes(void)
+{
+    static const size_t bytes[] = { [CPU_base] = 16, [CPU_avx2] = 32, [CPU_avx512] = 64 };
+
+    return bytes[cpu_level()];
+}
+
+const Kern *kern_for(bool f64)
+{
+#if defined(HAVE_X86)
+    if (cpu_level() == CPU_avx512)
+        return f64 ? &kern_f64_avx512 : &kern_f32_avx512;
+    if (cpu_level() == CPU_avx2)
         return f64 ? &kern_f64_avx2 : &kern_f32_avx2;
 #endif
     return f64 ? &kern_f64 : &kern_f32;

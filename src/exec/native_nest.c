@@ -27,17 +27,24 @@ struct NestPlan {
 
 typedef struct NestLib { struct NestLib *next; CcLib lib; } NestLib;
 
-static Target target_of(const Native *n)
+/* Numbers of the widest vectors the CPU has, or of narrower ones if batches are small: one width for all of a run,
+ * since the order of sums depends on it. */
+size_t nest_width(Native *n)
 {
-    return (Target){ .f64 = n->o.f64, .W = (int)(32 / n->esz) };
+    const size_t keys = n->have_batch ? n->batch_keys.n_rows : SIZE_MAX;
+
+    if (!n->width)
+        for (n->width = kern_vector_bytes() / n->esz; n->width * n->esz > 16 && keys <= n->width / 2;)
+            n->width /= 2;
+    return n->width;
 }
 
-size_t nest_width(const Native *n)
+static Target target_of(Native *n)
 {
-    return (size_t)target_of(n).W;
+    return (Target){ .f64 = n->o.f64, .W = (int)nest_width(n) };
 }
 
-static size_t lane_blocks(const Native *n, size_t L)
+static size_t lane_blocks(Native *n, size_t L)
 {
     return (L + nest_width(n) - 1) / nest_width(n);
 }
@@ -325,7 +332,7 @@ void nest_close(Native *n)
 
 /* ---- the two forms of a column ---- */
 
-static void to_blocks(const Native *n, const char *from, char *to, size_t R, size_t L)
+static void to_blocks(Native *n, const char *from, char *to, size_t R, size_t L)
 {
     const size_t W = nest_width(n), esz = n->esz;
 
@@ -340,7 +347,7 @@ static void to_blocks(const Native *n, const char *from, char *to, size_t R, siz
     }
 }
 
-static void from_blocks(const Native *n, const char *from, char *to, size_t R, size_t L)
+static void from_blocks(Native *n, const char *from, char *to, size_t R, size_t L)
 {
     const size_t W = nest_width(n), esz = n->esz;
 
@@ -351,7 +358,7 @@ static void from_blocks(const Native *n, const char *from, char *to, size_t R, s
     }
 }
 
-static size_t block_bytes(const Native *n, const Lay *y, size_t rows)
+static size_t block_bytes(Native *n, const Lay *y, size_t rows)
 {
     return rows * lane_blocks(n, y->L) * nest_width(n) * n->esz + SLACK;
 }
@@ -524,7 +531,7 @@ static bool find_buffers(Native *n, Rel *r)
 /* Lanes [first, end) in parts of `step` blocks; the number of parts depends on the lanes alone. */
 typedef struct Parts { size_t blocks, step; int n; } Parts;
 
-static Parts cut_lanes(const Native *n, size_t L)
+static Parts cut_lanes(Native *n, size_t L)
 {
     Parts p = { .blocks = lane_blocks(n, L) };
 

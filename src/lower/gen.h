@@ -12,7 +12,7 @@
 #include "lower/nest.h"
 
 enum { LANE_VAR = MAX_LOOPS, N_VARS };
-enum { MAX_OPDS = 256, MAX_AGGS = 64 };
+enum { MAX_OPDS = 256, MAX_AGGS = 64, MAX_NODES = 4000 };
 enum { EXACT = 1 << 24 };        /* up to here every precision holds integers exactly */
 
 /* A value of straight-line code.  wide: it differs along the vector. */

@@ -157,10 +157,31 @@ static bool can_loop(const Nest *n, int l)
     return true;
 }
 
+/* Nodes of a tree, shared parts counted each time: text is made by walking it.  Stops at `most`. */
+static int count_nodes(const Expr *e, int most)
+{
+    int n = 1;
+
+    for (int k = 0; k < e->n_args && n < most; k++)
+        n += count_nodes(e->arg[k], most - n);
+    return n;
+}
+
+static bool can_size(const Nest *n)
+{
+    int left = MAX_NODES;
+
+    for (int k = 0; k < n->n_aggs && left > 0; k++)
+        left -= count_nodes(n->agg[k].e, left);
+    for (int k = 0; k < n->n_stores && left > 0; k++)
+        left -= count_nodes(n->store[k].e, left);
+    return left > 0;
+}
+
 bool nest_can(const Nest *n)
 {
     bool ok = n->n_loops <= MAX_LOOPS && n->n_out <= n->n_loops && n->n_aggs <= MAX_AGGS && n->n_opds <= MAX_OPDS &&
-              (!n->sum_lanes || n->lanes) && n->n_stores > 0 && (n->n_aggs || n->n_out == n->n_loops) &&
+              (!n->sum_lanes || n->lanes) && n->n_stores > 0 && (n->n_aggs || n->n_out == n->n_loops) && can_size(n) &&
               (n->split < 0 || (!n->lanes && n->split < n->n_loops && !nest_bounded_by(n, n->split)));
 
     for (int l = 0; ok && l < n->n_loops; l++)

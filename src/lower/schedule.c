@@ -375,6 +375,8 @@ static bool tile_fits(const Model *m)
 
     if (T == 1)
         return true;
+    if (in.ops > MAX_BODY || demand_of(m, true).ops > MAX_BODY)
+        return false;
     return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= MAX_LIVE
                         : T <= 4 && demand_of(m, true).ops <= 2 * MIN_BODY;
 }
@@ -393,7 +395,9 @@ static double tiles(const Model *m)
         const int64_t s = steps_of(m, l), rest = s % m->f[l];
         n *= (double)(s / m->f[l]) + (rest ? 0.05 + max2(0.6, (double)rest / (double)m->f[l]) : 0);
     }
-    return n / (m->n->sum_lanes ? 1 : (double)m->f[LANE_VAR]);
+    /* how many lane blocks there will be is not known: the rest of them may be all */
+    const double f = m->n->sum_lanes ? 1 : (double)m->f[LANE_VAR];
+    return n / f * (0.98 + 0.02 * f);
 }
 
 static double body_size(const Model *m)

@@ -1023,4 +1023,56 @@ static void functions(void)
     arena_free(&arena);
 }
 
-TEST_MAIN({ "vector functions", functions }, { "nests as models have them", model_nests }, { "random nests", random_nests })
+/* ---- what is refused, and the printed form ---- */
+
+static void refused(void)
+{
+    Case *c = product(0, 3, 4, 5, false, false);
+    Nest *n = &c->n;
+    Expr *x = op2(OP_mul, ld_of(n, 0, aff(0, 3, 5, 0, 1)), ld_of(n, 1, aff(0, 3, 0, 1, 4)));
+
+    CHECK(nest_can(n));
+    n->agg[0].e = op1(OP_to_real, op1(OP_to_int, x));
+    CHECK(!nest_can(n));
+    n->agg[0].e = op2(OP_nullif, x, num(0));
+    CHECK(!nest_can(n));
+    n->agg[0].e = opd(n, OPD_agg, 0, (Affine){ 0 });
+    CHECK(!nest_can(n));
+    n->agg[0].e = x;
+    n->agg[0].op = AGG_max;
+    n->split = 2;
+    CHECK(!nest_can(n));
+    n->split = -1;
+    CHECK(nest_can(n));
+    for (int k = 0; k < 20; k++)
+        x = op2(OP_add, x, x);
+    n->agg[0].e = x;
+    CHECK(!nest_can(n));
+    arena_free(&arena);
+}
+
+static void listing(void)
+{
+    const Target t = { false, 8 };
+    Buf out = { 0 }, text = { 0 }, again = { 0 };
+    Case *c = strided(7, 3);
+
+    nest_schedule(&c->n, &t);
+    nest_listing(&out, &c->n);
+    CHECK_STR(out.s, "nest 7\n"
+                     "  p0 12 x lanes, p1 11 x lanes written\n"
+                     "  for lanes:  vectors, tile 4\n"
+                     "    for x0 in 0 .. 10\n"
+                     "      for x1 in max(ceil((x0 - 5) / 2), 0) .. min(floor((x0 + 3) / 2), 5):  unroll 2, 2 ways\n"
+                     "        a0 += p0[2*x1 + 1] * 0.5\n"
+                     "      p1[x0] = a0\n");
+    nest_text(&text, &c->n, &t);
+    nest_text(&again, &c->n, &t);
+    CHECK_STR(text.s, again.s);
+    buf_free(&out);
+    buf_free(&text);
+    buf_free(&again);
+    arena_free(&arena);
+}
+
+TEST_MAIN({ "what is refused", refused }, { "listing", listing }, { "vector functions", functions }, { "nests as models have them", model_nests }, { "random nests", random_nests })
