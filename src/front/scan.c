@@ -12,7 +12,6 @@
 #define MAX_STMT       ((size_t)1 << 20)    /* bytes of one statement */
 #define MAX_TOKENS     50000                /* of one statement; bounds the parser's stack */
 #define MAX_STMTS      10000
-#define MAX_NAME       63                   /* PostgreSQL's parser cuts longer names */
 #define MAX_PARENS     1000                 /* open at once */
 #define MAX_CHAIN      2000                 /* operators on one path of a tree, estimated */
 #define EXPR_HEAD      "SELECT "

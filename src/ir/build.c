@@ -293,6 +293,19 @@ static bool alias_used(const Block *b, const char *alias)
     return false;
 }
 
+const char *name_fit(Arena *a, const char *prefix, const char *stem, const char *suffix)
+{
+    size_t n = strlen(stem);
+    const size_t rest = strlen(prefix) + strlen(suffix);
+
+    if (rest + n > MAX_NAME) {
+        n = MAX_NAME - rest;
+        while (n > 0 && ((unsigned char)stem[n] & 0xc0) == 0x80)       /* not inside a character */
+            n--;
+    }
+    return arena_printf(a, "%s%.*s%s", prefix, (int)n, stem, suffix);
+}
+
 int blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alias)
 {
     Arena *a = &p->c->arena;
@@ -302,7 +315,7 @@ int blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alias)
     for (int s = 0; s < b->n_src; s++)
         uses += b->src[s].rel == rel;
     for (int k = uses > 2 ? uses : 2; alias_used(b, name); k++)
-        name = arena_printf(a, "%s_%d", alias ? alias : rel->name, k);
+        name = name_fit(a, "", alias ? alias : rel->name, arena_printf(a, "_%d", k));
     const Source s = { .rel = rel, .alias = name, .join = join };
     VEC_PUSH(a, b->src, b->n_src, s);
     return b->n_src - 1;
@@ -394,7 +407,9 @@ Block *prog_find(const Prog *p, const char *name, Mode mode)
 const char *prog_unique_name(Prog *p, const char *stem)
 {
     for (int k = 1;; k++) {
-        char *name = arena_printf(&p->c->arena, GEN_PREFIX "%s_%d", stem, k);
+        char suffix[16];
+        snprintf(suffix, sizeof suffix, "_%d", k);
+        const char *name = name_fit(&p->c->arena, GEN_PREFIX, stem, suffix);
         if (!prog_find(p, name, MODE_always))
             return name;
     }

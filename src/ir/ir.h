@@ -211,6 +211,8 @@ void   blk_add_where(Prog *p, Block *b, Expr *e);                   /* splits AN
 void   blk_add_on(Prog *p, Block *b, int src, Expr *e);
 void   blk_set_id(Prog *p, Block *b, const int *col, int n);
 int    blk_find_col(const Block *b, const char *name);              /* exact; -1 */
+#define MAX_NAME 63             /* bytes: PostgreSQL's parser cuts longer names */
+const char *name_fit(Arena *a, const char *prefix, const char *stem, const char *suffix);   /* the stem cut, if need be */
 const char *prog_unique_name(Prog *p, const char *stem);            /* GEN_PREFIX + stem + number */
 Block *prog_find(const Prog *p, const char *name, Mode mode);       /* ASCII case ignored; NULL */
 bool   col_is_id(const Block *b, int col);

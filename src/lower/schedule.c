@@ -286,7 +286,7 @@ static double bytes_of(const Model *m, const Operand *o, const int64_t *points)
     double run = 1;
 
     for (int l = 0; l < m->n->n_loops; l++)
-        if ((o->at.k[l] == 1 || o->at.k[l] == -1) && points[l] > run)
+        if ((o->at.k[l] == 1 || o->at.k[l] == -1) && (double)points[l] > run)
             run = (double)points[l];
     const double line = (double)(((int64_t)(run * size) + 63) / 64 * 64);
     return distinct(m, &o->at, lane_step(m->n, o), points) / run * line;

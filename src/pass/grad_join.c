@@ -31,10 +31,10 @@ int *grad_ints(Arena *a, int n, int fill)
 /* A name for the gradient of column c that meets no other name of the block. */
 const char *grad_col_name(Arena *a, const Block *b, const char *col)
 {
-    const char *name = arena_printf(a, "d_%s", col);
+    const char *name = name_fit(a, "d_", col, ""), *more = "_";
 
-    while (blk_find_col(b, name) >= 0)
-        name = arena_printf(a, "d_%s_", name + 2);
+    for (; blk_find_col(b, name) >= 0; more = arena_printf(a, "%s_", more))
+        name = name_fit(a, "d_", col, more);
     return name;
 }
 

@@ -537,7 +537,8 @@ static void add_assign(Prog *p, Block *target, Block *from)
 
 static Block *build_update(Prog *p, const StepOpts *o, const StepPlan *plan, UpdateIn *in)
 {
-    Block *b = blk_new(p, BLK_row, arena_printf(&p->c->arena, GEN_PREFIX "new_%s", in->param->name));
+    const char *name = name_fit(&p->c->arena, GEN_PREFIX "new_", in->param->name, "");
+    Block *b = blk_new(p, BLK_row, prog_find(p, name, MODE_always) ? prog_unique_name(p, "new") : name);
 
     blk_add_source(p, b, in->param, JOIN_inner, NULL);
     blk_add_source(p, b, in->grad, JOIN_inner, NULL);
