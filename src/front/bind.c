@@ -612,7 +612,7 @@ static Block *bind_query_stmt(Binder *b)
                   "a parameter is a TABLE; its values change");
     bind_reads(b);
     Block *blk = bind_query(
-        b, p.q, param ? arena_printf(&b->c->arena, GEN_PREFIX "rows_%s", st->name) : st->name,
+        b, p.q, param ? name_fit(&b->c->arena, GEN_PREFIX "rows_", st->name, "") : st->name,
         st->name_at);
     if (p.n_names)
         give_names(b, blk, p.names, p.n_names);

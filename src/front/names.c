@@ -245,7 +245,7 @@ bool reserved_name(Query *q, const char *name)
 const char *fresh_name(Query *q)
 {
     for (;;) {
-        char *name = arena_printf(q->a, GEN_PREFIX "%s_%d", q->stem, ++q->b->n_gen);
+        const char *name = name_fit(q->a, GEN_PREFIX, q->stem, arena_printf(q->a, "_%d", ++q->b->n_gen));
         if (!prog_find(q->b->p, name, MODE_always))
             return name;
     }

@@ -354,36 +354,61 @@ static const char prelude_singles[] =
 "FN real scos(real x) { return vcos(splat(x))[0]; }\n"
 "\n";
 
-/* What one instruction does, where the vectors are 16 or 32 bytes: builtin `name`, with more arguments `more`. */
-static void prelude_builtin(Buf *out, const Target *t, const char *function, const char *name, const char *more,
-                            const char *otherwise)
+/* The type of half a vector, and how two halves are made and joined. */
+static void prelude_halves(Buf *out, const Target *t)
+{
+    buf_printf(out, "typedef real half __attribute__((vector_size(%d)));\n#define LOW(x) __builtin_shufflevector(x, x, ",
+               t->W * (t->f64 ? 8 : 4) / 2);
+    prelude_list(out, t->W / 2, 1, 0);
+    buf_puts(out, ")\n#define HIGH(x) __builtin_shufflevector(x, x, ");
+    prelude_list(out, t->W / 2, 1, t->W / 2);
+    buf_puts(out, ")\n#define BOTH(x, y) __builtin_shufflevector(x, y, ");
+    prelude_list(out, t->W, 1, 0);
+    buf_puts(out, ")\n");
+}
+
+/* What one instruction does, where the vectors are 16 or 32 bytes, or two of 32: builtin `name` of the arguments
+ * `x` and `more`.  The compilers do not agree on builtins of 64 bytes. */
+static void prelude_builtin(Buf *out, const Target *t, const char *function, const char *name, const char *x,
+                            const char *more, const char *otherwise)
 {
     const int size = t->W * (t->f64 ? 8 : 4);
+    const bool has = size == 16 || size == 32 || (size == 64 && x);
+    const char *type = t->f64 ? "pd" : "ps", *wide = size == 16 ? "" : "256";
 
     buf_printf(out, "FN vec %s\n{\n", function);
-    if (size == 16 || size == 32)
-        buf_printf(out, "#ifdef %s\n    return __builtin_ia32_%s%s%s(%s);\n#else\n", size == 32 ? "__AVX__" : "__SSE4_1__",
-                   name, t->f64 ? "pd" : "ps", size == 32 ? "256" : "", more);
-    buf_printf(out, "    %s\n", otherwise);
-    if (size == 16 || size == 32)
-        buf_puts(out, "#endif\n");
-    buf_puts(out, "}\n");
+    if (has)
+        buf_printf(out, "#ifdef %s\n", size == 16 ? "__SSE4_1__" : "__AVX__");
+    if (has && size == 64)
+        buf_printf(out, "    return BOTH(__builtin_ia32_%s%s256(LOW(x)%s), __builtin_ia32_%s%s256(HIGH(x)%s));\n", name, type,
+                   more, name, type, more);
+    else if (has)
+        buf_printf(out, "    return __builtin_ia32_%s%s%s(%s%s);\n", name, type, wide, x ? x : "x, y", more);
+    buf_printf(out, "%s    %s\n%s}\n", has ? "#else\n" : "", otherwise, has ? "#endif\n" : "");
 }
 
 static void prelude_builtins(Buf *out, const Target *t)
 {
     const int size = t->W * (t->f64 ? 8 : 4);
+    const char *type = t->f64 ? "pd" : "ps";
 
-    prelude_builtin(out, t, "vraw_max(vec x, vec y)", "max", "x, y", "return sel((ivec)(x > y), x, y);");
-    prelude_builtin(out, t, "vraw_min(vec x, vec y)", "min", "x, y", "return sel((ivec)(x < y), x, y);");
-    prelude_builtin(out, t, "vsqrt(vec x)", "sqrt", "x", "vec r = { 0 }; EACH r[i] = M(sqrt)(x[i]); return r;");
-    prelude_builtin(out, t, "vfloor(vec x)", "round", "x, 9", "vec r = { 0 }; EACH r[i] = M(floor)(x[i]); return r;");
-    prelude_builtin(out, t, "vceil(vec x)", "round", "x, 10", "vec r = { 0 }; EACH r[i] = M(ceil)(x[i]); return r;");
-    prelude_builtin(out, t, "vtrunc(vec x)", "round", "x, 11", "vec r = { 0 }; EACH r[i] = M(trunc)(x[i]); return r;");
+    if (size == 64)
+        prelude_halves(out, t);
+    prelude_builtin(out, t, "vraw_max(vec x, vec y)", "max", NULL, "", "return sel((ivec)(x > y), x, y);");
+    prelude_builtin(out, t, "vraw_min(vec x, vec y)", "min", NULL, "", "return sel((ivec)(x < y), x, y);");
+    prelude_builtin(out, t, "vsqrt(vec x)", "sqrt", "x", "", "vec r = { 0 }; EACH r[i] = M(sqrt)(x[i]); return r;");
+    prelude_builtin(out, t, "vfloor(vec x)", "round", "x", ", 9",
+                    "vec r = { 0 }; EACH r[i] = M(floor)(x[i]); return r;");
+    prelude_builtin(out, t, "vceil(vec x)", "round", "x", ", 10", "vec r = { 0 }; EACH r[i] = M(ceil)(x[i]); return r;");
+    prelude_builtin(out, t, "vtrunc(vec x)", "round", "x", ", 11",
+                    "vec r = { 0 }; EACH r[i] = M(trunc)(x[i]); return r;");
     buf_puts(out, "FN int any(ivec m)\n{\n");
-    if (size == 16 || size == 32)
+    if (size == 64)
+        buf_printf(out, "#ifdef __AVX__\n    return __builtin_ia32_movmsk%s256(LOW((vec)m)) | "
+                        "__builtin_ia32_movmsk%s256(HIGH((vec)m));\n#endif\n", type, type);
+    else if (size == 16 || size == 32)
         buf_printf(out, "#ifdef %s\n    return __builtin_ia32_movmsk%s%s((vec)m) != 0;\n#endif\n",
-                   size == 32 ? "__AVX__" : "__SSE4_1__", t->f64 ? "pd" : "ps", size == 32 ? "256" : "");
+                   size == 32 ? "__AVX__" : "__SSE4_1__", type, size == 32 ? "256" : "");
     buf_puts(out, "    whole r = 0;\n    EACH r |= m[i];\n    return r != 0;\n}\n\n");
 }
 

@@ -143,6 +143,7 @@ enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside other
 typedef struct Model {
     Nest *n;
     int W;
+    int number;                         /* bytes of one */
     int red[MAX_LOOPS], n_red;          /* the order of the reduction loops */
     int64_t f[N_VARS];                  /* points of each loop in the body */
     double rounds;                      /* reduction points of one tile */
@@ -282,7 +283,7 @@ static double bytes_of(const Model *m, const Operand *o, const int64_t *points)
 {
     const int v = m->n->sched.vec;
     const bool lanes = m->n->buf[o->index].lanes, along = v >= 0 && (o->at.k[v] == 1 || o->at.k[v] == -1);
-    const double size = (lanes || along ? 32 : 32 / m->W);
+    const double size = (lanes || along ? m->W : 1) * m->number;
     double run = 1;
 
     for (int l = 0; l < m->n->n_loops; l++)
@@ -700,7 +701,7 @@ static void choose_outer(Model *m)
 void nest_schedule(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
-    Model m = { .n = n, .W = t->W, .best_cost = -1 };
+    Model m = { .n = n, .W = t->W, .number = t->f64 ? 8 : 4, .best_cost = -1 };
 
     plainer(n);
     *s = (Schedule){ .lane_tile = 1, .ways = 1 };

@@ -675,8 +675,8 @@ static int model_cases(Case **c, int lanes)
 
 static void model_nests(void)
 {
-    static const Target target[] = { { false, 8 }, { true, 4 }, { true, 2 }, { false, 1 } };
-    static const int lanes[] = { 19, 9, 2, 3 };
+    static const Target target[] = { { false, 8 }, { true, 4 }, { false, 16 }, { true, 1 } };
+    static const int lanes[] = { 19, 9, 19, 2 };
     Case *c[64];
 
     seed = 1;
@@ -993,7 +993,7 @@ static void functions(void)
         { OP_exp, expl, -750, 715, 2 }, { OP_ln, logl, 0, 3, 2 }, { OP_tanh, tanhl, -25, 25, 3 },
         { OP_sin, sinl, -9000, 9000, 3 }, { OP_cos, cosl, -100, 100, 3 }, { OP_sqrt, sqrtl, 0, 2, 0.51 },
     };
-    static const Target target[] = { { false, 8 }, { true, 4 }, { false, 2 } };
+    static const Target target[] = { { false, 8 }, { true, 4 }, { false, 2 }, { true, 8 } };
     enum { ROWS = 20000 };
 
     for (size_t k = 0; k < COUNT_OF(target); k++) {
