@@ -646,13 +646,13 @@ bool nest_flush(Native *n)
     return ok;
 }
 
-typedef struct Alone { const NestPlan *np; int64_t first, count; int parts; } Alone;
+typedef struct Alone { const NestPlan *np; int64_t count; int parts; } Alone;
 
 static void run_alone_part(void *arg, int part)
 {
     const Alone *a = arg;
 
-    a->np->fn(a->np->p, a->first + a->count * part / a->parts, a->first + a->count * (part + 1) / a->parts, 1, 0);
+    a->np->fn(a->np->p, a->count * part / a->parts, a->count * (part + 1) / a->parts, 1, 0);
 }
 
 /* Without lanes: the split loop is cut, if it is an output loop, and if that is worth it. */
@@ -660,7 +660,7 @@ static void run_alone(Native *n, const NestPlan *np)
 {
     const Nest *nest = &np->low.nest;
     const int s = nest->split;
-    Alone a = { np, s < 0 ? 0 : nest->loop[s].min, s < 0 ? 1 : nest->loop[s].max - nest->loop[s].min + 1, 1 };
+    Alone a = { np, s < 0 ? 1 : nest->loop[s].max - nest->loop[s].min + 1, 1 };
 
     if (s >= 0 && s < nest->n_out && n->pool) {
         const double worth = nest_work(nest) / PART_WORK;
