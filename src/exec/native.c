@@ -85,10 +85,36 @@ static bool open_rel(Native *n, int k)
     return b->kind == BLK_base ? base_open(n, r) : plan_open(n, r);
 }
 
+static size_t lay_bytes(const Lay *y)
+{
+    size_t sum = y->pres_mem.cap + y->perm_mem.cap + y->place_mem.cap;
+
+    for (int c = 0; c < y->n_cols; c++)
+        sum += y->col[c].key_mem.cap + y->col[c].val_mem.cap + y->col[c].null_mem.cap + y->col[c].blk_mem.cap +
+               y->col[c].xkey.cap;
+    return sum;
+}
+
+/* Of a relation: its layouts, and the lists of its block. */
+static double rel_megabytes(const Rel *r)
+{
+    size_t sum = lay_bytes(&r->lay);
+
+    for (int c = 0; r->view && c < r->b->n_cols; c++)
+        sum += r->view[c] ? lay_bytes(r->view[c]) : 0;
+    for (int g = 0; g < r->plan.n_legs; g++) {
+        const Leg *leg = &r->plan.leg[g];
+        sum += leg->ptr_mem.cap + leg->zero_idx.cap;
+        for (int s = 0; s < leg->n_in; s++)
+            sum += leg->in[s].idx_mem.cap;
+    }
+    return 1e-6 * (double)sum;
+}
+
 /* SQLGRAD_TRACE=exec: what each block was and took, on stderr. */
 static void print_trace(const Native *n)
 {
-    fprintf(stderr, "%-28s %-6s %9s %5s %9s  %4s %9s %5s %9s\n", "block", "kind", "rows", "lanes", "tuples", "sett", "ms",
+    fprintf(stderr, "%-28s %-6s %9s %5s %9s %8s  %4s %9s %5s %9s\n", "block", "kind", "rows", "lanes", "tuples", "MB", "sett", "ms",
             "comp", "ms each");
     for (int k = 0; k < n->n_rels; k++) {
         const Rel *r = &n->rel[k];
@@ -97,8 +123,8 @@ static void print_trace(const Native *n)
         for (int g = 0; g < p->n_legs; g++)
             tuples += p->leg[g].n;
         if (r->evaluated)
-            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu  %4d %9.3f %5d %9.3f %s%s%s%s%s %s\n", r->b->name,
-                    block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, r->spent.settled, 1e3 * r->spent.settling,
+            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu %8.1f  %4d %9.3f %5d %9.3f %s%s%s%s%s %s\n", r->b->name,
+                    block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, rel_megabytes(r), r->spent.settled, 1e3 * r->spent.settling,
                     r->spent.computed, r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
                     p->nest ? "nest " : "", p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
                     p->n_legs && !p->nest && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "",

@@ -104,9 +104,11 @@ typedef struct Lay {
     bool is_view, ok;
     bool same_order;            /* flat positions are those of the original: arrays are shared */
     uint32_t *perm; Arr perm_mem;       /* flat position here -> there */
+    const Regular *digits; int digit;   /* the lane is this digit of the row number: perm is made when it is needed */
     uint64_t of_rows, of_lane, of_val;
     /* what nests know of it: read with lanes, and with all keys as dimensions */
     struct LayShape { Regular reg; bool looked, ok; uint64_t rows, lane; Arena arena; } shape[2];
+    const Regular *gen;         /* static keys that were not made yet can be made from this; or NULL */
     Arr place_mem; bool place_only;     /* a pick: places of the winners; pres was not made yet */
     bool one_each;              /* masked: every lane has one row; place_mem says which */
 } Lay;
@@ -123,11 +125,12 @@ bool lay_finite(Native *n, Lay *y, int c);              /* are all numbers of co
 const int64_t *lay_codes(Native *n, Lay *y, int c);
 size_t lay_distinct(Native *n, Lay *y, int c);          /* of a CK_row column, over R rows; 0: unknown */
 bool lay_same_lanes(const Lay *x, const Lay *y);
-bool lay_equal_cols(const Lay *y, int c, int d);        /* the same key in every row, so that they are lanes together */
+bool lay_equal_cols(Native *n, Lay *y, int c, int d);        /* the same key in every row, so that they are lanes together */
 bool lay_set_lanes(Native *n, Lay *y, const int64_t *key, size_t L);
 /* New rows: kind, known and nulls of every column as in `now`, static keys in `key` (taken over).  If nothing
  * differs, rows_ver stays. */
 bool lay_commit(Native *n, Lay *y, size_t R, const LCol *now, Arr *key, bool masked);
+bool lay_keys(Native *n, Lay *y);                       /* make the static keys that only `gen` knows */
 
 int64_t real_code(double x);
 double code_real(int64_t k);
@@ -417,7 +420,8 @@ bool pres_known(const Input *in, bool hard);
 bool settle_codes(Native *n, const Block *b, Input *in, int n_in, const Expr *e, size_t count, int64_t *out);
 
 /* nest */
-bool nest_settle(Native *n, Rel *r, bool *done);        /* *done: it is a nest */
+/* Lower it, with the lanes chosen, or (without) all keys as dimensions, if no source has a batch's.  *done: it is a nest. */
+bool nest_settle(Native *n, Rel *r, bool lanes, bool *done);
 bool nest_compile(Native *n);                           /* all that have no code yet */
 bool nest_compute(Native *n, Rel *r);                   /* now, or at the next flush */
 bool nest_flush(Native *n);

@@ -11,12 +11,12 @@
 
 #include <string.h>
 
-typedef struct LaneClass { const Rel *r; int *col; bool by_eq; } LaneClass;
+typedef struct LaneClass { Native *n; const Rel *r; int *col; bool by_eq; } LaneClass;
 
 static bool is_member(const LaneClass *k, const Expr *e)
 {
     return e->op == OP_col && k->col[e->src] >= 0 &&
-           (k->col[e->src] == e->col || lay_equal_cols(&k->r->src[e->src]->lay, k->col[e->src], e->col));
+           (k->col[e->src] == e->col || lay_equal_cols(k->n, &k->r->src[e->src]->lay, k->col[e->src], e->col));
 }
 
 static bool reads_member(void *arg, const Expr *e)
@@ -332,7 +332,7 @@ static bool choose_class(Native *n, Rel *r)
     for (int s = 0; s < b->n_src && !err && best.cost >= 0; s++)
         for (int c = 0; c < b->src[s].rel->n_cols && !err && best.cost >= 0; c++) {
             const ColKind kind = r->src[s]->lay.col[c].kind;
-            LaneClass k = { r, ARENA_ARRAY(&a, int, b->n_src + 1), false };
+            LaneClass k = { n, r, ARENA_ARRAY(&a, int, b->n_src + 1), false };
             bool carried;
             if (kind != CK_row && kind != CK_lane)
                 continue;
@@ -351,7 +351,7 @@ static bool choose_class(Native *n, Rel *r)
 static bool part_allows(Native *n, const Rel *r, const Part *part, int c, const Lay **first, bool *err)
 {
     const Expr *e = part->src < 0 ? NULL : part->e[c];
-    LaneClass k = { r, ARENA_ARRAY(&n->scratch, int, r->b->n_src + 1), false };
+    LaneClass k = { n, r, ARENA_ARRAY(&n->scratch, int, r->b->n_src + 1), false };
 
     if (!e || e->op != OP_col || e->type == T_REAL)
         return false;
@@ -421,7 +421,7 @@ static bool still_union_lane(Native *n, const Rel *r, int c, bool *err)
 /* Which columns equal the lane depends on the data, so that the block is asked again too. */
 static bool still_possible(Native *n, Rel *r, bool *err)
 {
-    LaneClass k = { r, r->plan.lane_col, r->plan.no_null_lane };
+    LaneClass k = { n, r, r->plan.lane_col, r->plan.no_null_lane };
     bool carried, possible = false;
 
     if (!r->plan.laned)

@@ -75,9 +75,26 @@ bool lay_same_lanes(const Lay *x, const Lay *y)
     return x->L == y->L && !memcmp(x->lane_key, y->lane_key, x->L * sizeof *x->lane_key);
 }
 
+bool lay_keys(Native *n, Lay *y)
+{
+    for (int c = 0; y->gen && c < y->n_cols; c++) {
+        LCol *k = &y->col[c];
+        if (k->kind != CK_row || k->key)
+            continue;
+        if (!arr_need(n, &k->key_mem, y->R * sizeof(int64_t)))
+            return false;
+        k->key = k->key_mem.p;
+        for (size_t row = 0; row < y->R; row++)
+            k->key[row] = regular_key(y->gen, c, (int64_t)row);
+    }
+    return true;
+}
+
 bool lay_commit(Native *n, Lay *y, size_t R, const LCol *now, Arr *key, bool masked)
 {
-    bool same = y->rows_ver && y->R == R && y->masked == masked;
+    bool same = y->rows_ver && y->R == R && y->masked == masked && !y->gen;
+
+    y->gen = NULL;
 
     for (int c = 0; c < y->n_cols; c++) {
         LCol *k = &y->col[c];
@@ -145,6 +162,8 @@ const int64_t *lay_codes(Native *n, Lay *y, int c)
     const bool value = k->kind == CK_val && !k->known;
     const uint64_t ver = newest(newest(y->rows_ver, y->lane_ver), value ? y->val_ver : 0);
 
+    if (k->kind == CK_row && !lay_keys(n, y))
+        return NULL;
     if (k->kind == CK_dyn || (k->kind != CK_lane && !value && y->L == 1))
         return k->key;
     if (k->xkey_ver == ver && k->xkey.p)
@@ -166,7 +185,11 @@ size_t lay_distinct(Native *n, Lay *y, int c)
         return 0;
     if (k->distinct_ver == y->rows_ver)
         return k->n_distinct;
-    if (!arr_need(n, &rank, y->R * sizeof(uint32_t)))
+    if (y->gen && regular_distinct(y->gen, c)) {
+        k->distinct_ver = y->rows_ver;
+        return k->n_distinct = (size_t)regular_distinct(y->gen, c);
+    }
+    if (!lay_keys(n, y) || !arr_need(n, &rank, y->R * sizeof(uint32_t)))
         return 0;
     if (rank_codes(n, k->key, y->R, T_INT, rank.p, &k->n_distinct))
         k->distinct_ver = y->rows_ver;
@@ -176,14 +199,19 @@ size_t lay_distinct(Native *n, Lay *y, int c)
 
 /* ---- views ---- */
 
-bool lay_equal_cols(const Lay *y, int c, int d)
+bool lay_equal_cols(Native *n, Lay *y, int c, int d)
 {
     const LCol *x = &y->col[c], *z = &y->col[d];
 
     if (x->kind == CK_lane || z->kind == CK_lane)
         return x->kind == z->kind;
-    return x->kind == CK_row && z->kind == CK_row && x->type == z->type &&
-           (!y->R || !memcmp(x->key, z->key, y->R * sizeof *x->key));
+    if (c == d)
+        return true;
+    if (x->kind != CK_row || z->kind != CK_row || x->type != z->type)
+        return false;
+    if (y->gen && y->gen->col[c].kind == REG_affine && y->gen->col[d].kind == REG_affine)
+        return !memcmp(&y->gen->col[c].key, &y->gen->col[d].key, sizeof(Affine));
+    return lay_keys(n, y) && (!y->R || !memcmp(x->key, z->key, y->R * sizeof *x->key));
 }
 
 typedef struct ViewWork {
@@ -247,7 +275,7 @@ static bool view_order(Native *n, Rel *r, int col, ViewWork *w, Arena *a, bool *
     *product = false;
     *w = (ViewWork){ .N = lay_size(prim), .col = ARENA_ARRAY(a, int, prim->n_cols + 1) };
     for (int c = 0; c < prim->n_cols; c++)
-        if (c != col && is_key_col(&prim->col[c]) && !lay_equal_cols(prim, c, col))
+        if (c != col && is_key_col(&prim->col[c]) && !lay_equal_cols(n, prim, c, col))
             w->col[w->n_cols++] = c;
     w->col[w->n_cols++] = col;
     w->rank = ARENA_ARRAY(a, Arr, w->n_cols);
@@ -280,7 +308,7 @@ static bool view_fill(Native *n, Rel *r, Lay *v, int col, ViewWork *w, Arena *a)
         now[c].kind = is_key_col(&prim->col[c]) ? CK_row : prim->col[c].kind;
         now[c].nulls = prim->col[c].nulls;
         const int64_t *code = is_key_col(&prim->col[c]) ? lay_codes(n, prim, c) : NULL;
-        if (is_key_col(&prim->col[c]) && lay_equal_cols(prim, c, col))
+        if (is_key_col(&prim->col[c]) && lay_equal_cols(n, prim, c, col))
             now[c].kind = CK_lane;
         if (c == col) {
             if (!arr_need(n, &lanes, L * sizeof(int64_t)))
@@ -306,20 +334,144 @@ static bool view_fill(Native *n, Rel *r, Lay *v, int col, ViewWork *w, Arena *a)
     return ok;
 }
 
+/* What is known of the rows' numbers without looking; NULL: nothing. */
+static const Regular *known_digits(const Lay *y)
+{
+    const struct LayShape *s = &y->shape[0];
+
+    if (y->masked)
+        return NULL;
+    if (y->gen && y->L == 1 && y->lane < 0)
+        return y->gen;
+    return s->looked && s->ok && s->rows == y->rows_ver && s->lane == y->lane_ver ? &s->reg : NULL;
+}
+
+static bool ascends(const int64_t *code, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++)
+        if (code[i] <= code[i - 1])
+            return false;
+    return true;
+}
+
+/* The digit that column col is by itself, its keys ascending with it; -1. */
+static int digit_alone(const Regular *g, int col)
+{
+    const RegCol *k = &g->col[col];
+    int dim = -1;
+
+    if (k->kind == REG_codes)
+        return ascends(g->codes[k->dim], g->extent[k->dim]) ? k->dim : -1;
+    for (int d = 0; k->kind == REG_affine && d < g->n_dims; d++)
+        if (k->key.k[d]) {
+            if (dim >= 0 || k->key.k[d] < 0)
+                return -1;
+            dim = d;
+        }
+    return dim;
+}
+
+/* The digit of the row number that is column col and no other key depends on; -1. */
+static int digit_of(const Lay *y, const Regular *g, int col)
+{
+    const int dim = digit_alone(g, col);
+
+    for (int c = 0; dim >= 0 && c < y->n_cols; c++) {
+        const RegCol *k = &g->col[c];
+        if (c == col || !is_key_col(&y->col[c]))
+            continue;
+        const bool reads = k->kind == REG_codes ? k->dim == dim : k->key.k[dim] != 0;
+        if ((k->kind != REG_affine && k->kind != REG_codes) || (reads && memcmp(k, &g->col[col], sizeof *k)))
+            return -1;
+    }
+    return dim;
+}
+
+/* The row of the original that row j of the view begins at. */
+static size_t row_without(const Regular *g, int dim, size_t j)
+{
+    size_t at = 0;
+
+    for (int d = g->n_dims - 1; d >= 0; d--) {
+        if (d == dim)
+            continue;
+        at += j % (size_t)g->extent[d] * (size_t)g->stride[d];
+        j /= (size_t)g->extent[d];
+    }
+    return at;
+}
+
+/* A digit of the row number as the lane; nothing is sorted.  The places are worked out when values are asked for. */
+static bool view_of_digit(Native *n, Lay *prim, Lay *v, const Regular *g, int col, int dim)
+{
+    Arena a = { 0 };
+    Arr *key = ARENA_ARRAY(&a, Arr, prim->n_cols + 1), lanes = { 0 };
+    LCol *now = ARENA_ARRAY(&a, LCol, prim->n_cols + 1);
+    const size_t L = (size_t)g->extent[dim], R = lay_size(prim) / L;
+    bool ok = arr_need(n, &lanes, L * sizeof(int64_t));
+
+    for (size_t l = 0; ok && l < L; l++)
+        ((int64_t *)lanes.p)[l] = regular_key(g, col, (int64_t)(l * (size_t)g->stride[dim]));
+    for (int c = 0; ok && c < prim->n_cols; c++) {
+        const bool is_key = is_key_col(&prim->col[c]);
+        now[c].kind = is_key ? CK_row : prim->col[c].kind;
+        now[c].nulls = prim->col[c].nulls;
+        if (is_key && (g->col[c].kind == REG_codes ? g->col[c].dim == dim : g->col[c].key.k[dim] != 0))
+            now[c].kind = CK_lane;
+        if (now[c].kind != CK_row)
+            continue;
+        ok = arr_need(n, &key[c], R * sizeof(int64_t));
+        for (size_t j = 0; ok && j < R; j++)
+            ((int64_t *)key[c].p)[j] = regular_key(g, c, (int64_t)row_without(g, dim, j));
+    }
+    v->lane = col;
+    ok = ok && lay_set_lanes(n, v, lanes.p, L) && lay_commit(n, v, R, now, key, false);
+    arr_drop(n, &lanes);
+    arena_free(&a);
+    arr_drop(n, &v->perm_mem);
+    v->perm = NULL;
+    v->digits = g;
+    v->digit = dim;
+    v->same_order = dim == g->n_dims - 1;
+    v->of_val = 0;
+    return ok;
+}
+
+/* Where the rows of a view of a digit stand in the original. */
+static bool need_places(Native *n, Lay *v)
+{
+    if (v->same_order || v->perm)
+        return true;
+    if (!arr_need(n, &v->perm_mem, lay_size(v) * sizeof(uint32_t)))
+        return false;
+    v->perm = v->perm_mem.p;
+    const size_t stride = (size_t)v->digits->stride[v->digit];
+    for (size_t j = 0, at = 0; j < v->R; j++) {
+        const size_t row = row_without(v->digits, v->digit, j);
+        for (size_t l = 0; l < v->L; l++)
+            v->perm[at++] = (uint32_t)(row + l * stride);
+    }
+    return true;
+}
+
 static bool view_build(Native *n, Rel *r, Lay *v, int col)
 {
     Arena a = { 0 };
     ViewWork w;
-    bool product;
-    bool ok = view_order(n, r, col, &w, &a, &product);
+    bool product, ok;
 
+    v->of_rows = r->lay.rows_ver;
+    v->of_lane = r->lay.lane_ver;
+    const Regular *g = known_digits(&r->lay);
+    const int dim = g ? digit_of(&r->lay, g, col) : -1;
+    if (dim >= 0)
+        return v->ok = view_of_digit(n, &r->lay, v, g, col, dim);
+    ok = view_order(n, r, col, &w, &a, &product);
     v->ok = false;
     if (ok && product)
         v->ok = ok = view_fill(n, r, v, col, &w, &a);
     work_free(n, &w);
     arena_free(&a);
-    v->of_rows = r->lay.rows_ver;
-    v->of_lane = r->lay.lane_ver;
     return ok;
 }
 
@@ -404,6 +556,8 @@ bool lay_values(Native *n, Rel *r, Lay *v)
         return false;
     if (!v->is_view || v->of_val == prim->val_ver)
         return true;
+    if (!need_places(n, v))
+        return false;
     for (int c = 0; c < v->n_cols; c++)
         if (!view_column(n, prim, v, c))
             return false;

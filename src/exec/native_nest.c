@@ -10,6 +10,7 @@
 #include "exec/cc.h"
 #include "exec/native.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_PARTS 16                    /* of the lanes, and so of partial sums */
@@ -39,9 +40,10 @@ size_t nest_width(Native *n)
     return n->width;
 }
 
+/* AVX-512 has 32 registers for vectors of any width. */
 static Target target_of(Native *n)
 {
-    return (Target){ .f64 = n->o.f64, .W = (int)nest_width(n) };
+    return (Target){ .f64 = n->o.f64, .W = (int)nest_width(n), .regs = kern_vector_bytes() == 64 ? 32 : 16 };
 }
 
 static size_t lane_blocks(Native *n, size_t L)
@@ -51,20 +53,43 @@ static size_t lane_blocks(Native *n, size_t L)
 
 /* ---- what is known of a relation's rows ---- */
 
-static const int64_t *keys_of(Native *n, Lay *y, int c, bool lanes)
-{
-    const LCol *k = &y->col[c];
-
-    if (k->kind == CK_row)
-        return lanes || y->L == 1 ? k->key : lay_codes(n, y, c);
-    return k->kind == CK_lane && !lanes ? lay_codes(n, y, c) : NULL;
-}
-
-static RegKind kind_of(const LCol *k, bool lanes)
+static RegKind kind_of(const LCol *k)
 {
     if (k->kind == CK_lane)
-        return lanes ? REG_lane : REG_none;
+        return REG_lane;
     return k->kind == CK_val && !k->nulls ? REG_value : REG_none;
+}
+
+/* The lanes as one dimension more, the fastest. */
+static bool add_lane_dim(const Lay *y, struct LayShape *s)
+{
+    Regular *g = &s->reg;
+    const int last = g->n_dims;
+    const int64_t L = (int64_t)y->L, step = L > 1 ? y->lane_key[1] - y->lane_key[0] : 0;
+    bool even = y->col[y->lane].type == T_INT;
+
+    if (last == REG_DIMS)
+        return false;
+    for (int64_t l = 0; l < L; l++)
+        even = even && IS_KEY(y->lane_key[l]) && llabs(y->lane_key[l]) < (1 << 29) &&
+               y->lane_key[l] == y->lane_key[0] + l * step;
+    for (int d = 0; d < last; d++)
+        g->stride[d] *= L;
+    g->extent[last] = L;
+    g->stride[last] = 1;
+    g->codes[last] = even ? NULL : y->lane_key;
+    g->n_dims++;
+    g->rows *= L;
+    g->lanes = false;
+    for (int c = 0; c < g->n_cols; c++)
+        if (g->col[c].kind == REG_lane) {
+            g->col[c] = (RegCol){ .kind = even ? REG_affine : REG_codes, .dim = last, .key.c = even ? y->lane_key[0] : 0 };
+            g->col[c].key.k[last] = even ? step : 0;
+        }
+    for (int64_t l = 0; l < L; l++)
+        if (!IS_KEY(y->lane_key[l]))
+            return false;
+    return even || regular_distinct_codes(y->lane_key, L, 1, &s->arena);
 }
 
 static bool look(Native *n, Lay *y, bool lanes, struct LayShape *s)
@@ -73,13 +98,15 @@ static bool look(Native *n, Lay *y, bool lanes, struct LayShape *s)
     RegKind *kind = ARENA_ARRAY(&s->arena, RegKind, y->n_cols + 1);
     bool *ints = ARENA_ARRAY(&s->arena, bool, y->n_cols + 1);
 
+    if (!lay_keys(n, y))
+        return false;
     for (int c = 0; c < y->n_cols; c++) {
-        key[c] = keys_of(n, y, c, lanes);
-        kind[c] = kind_of(&y->col[c], lanes);
+        key[c] = y->col[c].kind == CK_row ? y->col[c].key : NULL;
+        kind[c] = kind_of(&y->col[c]);
         ints[c] = y->col[c].type == T_INT;
     }
-    const size_t rows = lanes ? y->R : lay_size(y);
-    return regular_look(&s->reg, &s->arena, y->n_cols, key, kind, ints, (int64_t)rows, KEY_NULL);
+    return regular_look(&s->reg, &s->arena, y->n_cols, key, kind, ints, (int64_t)y->R, KEY_NULL) &&
+           (lanes || y->lane < 0 || add_lane_dim(y, s));
 }
 
 /* NULL: its rows are no box, or not always there. */
@@ -88,8 +115,10 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
     const NestPlan *np = r->plan.nest;
     struct LayShape *s = &y->shape[lanes];
 
+    if (np && y == &r->lay && np->low.out.lanes == lanes)
+        return &np->low.out;
     if (y->masked && np)
-        return y == &r->lay && np->low.out.winner && np->low.out.lanes == lanes ? &np->low.out : NULL;
+        return NULL;
     if (y->masked && !(y->one_each && lanes && r->b->kind == BLK_base))
         return NULL;
     if (s->looked && s->rows == y->rows_ver && (lanes || s->lane == y->lane_ver))
@@ -153,15 +182,20 @@ static bool read_sources(Native *n, Rel *r, bool batch, const Regular **src)
     return true;
 }
 
-static bool fill_keys(Native *n, const Lowered *low, int c, Arr *key)
+static bool fill_counts_of_rows(Native *n, const Lowered *low, int c, Arr *key)
 {
-    const Regular *out = &low->out;
+    const size_t bytes = (size_t)low->out.rows * sizeof(int64_t);
 
-    if (!arr_need(n, key, (size_t)out->rows * sizeof(int64_t)))
+    if (!arr_need(n, key, bytes))
         return false;
-    for (int64_t row = 0; row < out->rows; row++)
-        ((int64_t *)key->p)[row] = low->count[c] ? low->count[c][row] : regular_key(out, c, row);
+    memcpy(key->p, low->count[c], bytes);
     return true;
+}
+
+static void forget_keys(Native *n, LCol *k)
+{
+    arr_drop(n, &k->key_mem);
+    k->key = NULL;
 }
 
 static bool commit_rows(Native *n, Rel *r, const Lowered *low)
@@ -172,16 +206,20 @@ static bool commit_rows(Native *n, Rel *r, const Lowered *low)
     bool ok = true;
 
     r->lay.lane = -1;
+    r->lay.rows_ver = 0;                                /* keys that are not made are not compared */
     for (int c = r->b->n_cols - 1; ok && c >= 0; c--) {
         const RegKind kind = low->out.col[c].kind;
         now[c].kind = kind == REG_value ? CK_val : kind == REG_lane ? CK_lane
                     : low->count[c] && low->nest.sum_lanes ? CK_dyn : CK_row;
         if (kind == REG_lane)
             r->lay.lane = c;
-        if (now[c].kind == CK_row)
-            ok = fill_keys(n, low, c, &key[c]);
+        if (now[c].kind == CK_row && low->count[c])
+            ok = fill_counts_of_rows(n, low, c, &key[c]);
+        else if (now[c].kind == CK_row)
+            forget_keys(n, &r->lay.col[c]);
     }
     ok = ok && lay_commit(n, &r->lay, (size_t)low->out.rows, now, key, low->out.winner);
+    r->lay.gen = ok ? &low->out : NULL;
     for (int c = 0; c < r->b->n_cols; c++)
         arr_drop(n, &key[c]);
     arena_free(&a);
@@ -195,21 +233,32 @@ void nest_drop(Native *n, Rel *r)
     if (!np)
         return;
     arr_drop(n, &np->partial);
+    if (r->lay.gen == &np->low.out)
+        r->lay.gen = NULL;
     arena_free(&np->arena);
     mem_free(np);
     r->plan.nest = NULL;
 }
 
-bool nest_settle(Native *n, Rel *r, bool *done)
+static bool reads_batch_keys(const Rel *r)
 {
-    const bool batch = is_batch_laned(r);
+    for (int s = 0; s < r->b->n_src; s++)
+        for (int c = 0; c < r->src[s]->b->n_cols; c++)
+            if (r->src[s]->batch_col[c])
+                return true;
+    return false;
+}
+
+bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
+{
+    const bool batch = lanes && is_batch_laned(r);
     const Regular *src[MAX_SRC] = { 0 };
 
     *done = false;
     nest_drop(n, r);
+    if (!may_be_nest(n, r) || (lanes ? !batch : reads_batch_keys(r)))
+        return true;                    /* with a batch's keys as dimensions there would be code for every batch */
     r->plan.no_nest = NULL;
-    if (!may_be_nest(n, r))
-        return true;
     if (!read_sources(n, r, batch, src))
         return false;
     NestPlan *np = r->plan.nest = mem_alloc(sizeof *np);

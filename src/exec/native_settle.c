@@ -588,6 +588,10 @@ static JoinResult join_legs(Native *n, Rel *r)
 {
     JoinResult res = JOINED;
 
+    for (int g = 0; g < r->plan.n_legs; g++)
+        for (int s = 0; s < r->plan.leg[g].n_in; s++)
+            if (r->plan.leg[g].in[s].used && !lay_keys(n, r->plan.leg[g].in[s].lay))
+                return JOIN_error;
     for (int g = 0; g < r->plan.n_legs && res == JOINED; g++)
         res = join_tuples(n, r, &r->plan.leg[g], r->plan.hard);
     return res;
@@ -606,10 +610,10 @@ static void go_hard(Rel *r)
     plan_forget_lanes(r);
 }
 
-static bool settled_as_nest(Native *n, Rel *r, bool *done)
+static bool settled_as_nest(Native *n, Rel *r, bool lanes, bool *done)
 {
     *done = false;
-    if (r->plan.hard || !nest_settle(n, r, done))
+    if (r->plan.hard || !nest_settle(n, r, lanes, done))
         return r->plan.hard;
     if (!*done)
         return true;
@@ -622,6 +626,8 @@ bool plan_settle(Native *n, Rel *r)
     bool nest;
 
     r->plan.settled = false;
+    if (!settled_as_nest(n, r, false, &nest) || nest)
+        return nest;
     if (!plan_choose_lanes(n, r))
         return false;
     if (!plan_set_inputs(n, r))
@@ -635,7 +641,7 @@ bool plan_settle(Native *n, Rel *r)
     }
     if (n->ahead && r->plan.hard)
         return true;
-    if (!settled_as_nest(n, r, &nest) || nest)
+    if (!settled_as_nest(n, r, true, &nest) || nest)
         return nest;
     JoinResult res = join_legs(n, r);
     if (res == JOIN_needs_values && n->ahead)

@@ -364,7 +364,7 @@ int tape_mask(Native *n, Tape *t, Expr *const *soft, int n_soft)
 bool tape_ready(Native *n, Tape *t)
 {
     for (int s = 0; s < t->n_in; s++)
-        if (t->in[s].used && !lay_values(n, t->in[s].rel, t->in[s].lay))
+        if (t->in[s].used && (!lay_keys(n, t->in[s].lay) || !lay_values(n, t->in[s].rel, t->in[s].lay)))
             return false;
     for (int k = 0; k < t->n_ins; k++) {
         const Ins *i = &t->ins[k];

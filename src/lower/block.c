@@ -725,6 +725,16 @@ static void carried_places(const Lower *l, Regular *r)
     }
 }
 
+/* A copy: the result may outlive what is known of its sources. */
+static const int64_t *own_codes(Lower *l, const int64_t *codes, int64_t n)
+{
+    if (!codes)
+        return NULL;
+    int64_t *own = ARENA_ARRAY(l->a, int64_t, n);
+    memcpy(own, codes, (size_t)n * sizeof *own);
+    return own;
+}
+
 /* The loop that runs along a key's codes: its own variable, or one it was found equal to. */
 static int codes_loop(const Lower *l, const Key *k)
 {
@@ -750,7 +760,7 @@ static bool result_rows(Lower *l)
     for (int d = 0; d < dims; d++) {
         r->extent[d] = n->loop[d].max - n->loop[d].min + 1;
         r->stride[d] = at.k[d];
-        r->codes[d] = l->s.codes[l->loop_var[d]];
+        r->codes[d] = own_codes(l, l->s.codes[l->loop_var[d]], r->extent[d]);
     }
     r->col = ARENA_ARRAY(l->a, RegCol, l->b->n_cols + 1);
     for (int c = 0; c < l->b->n_cols; c++) {
@@ -1039,6 +1049,17 @@ static int64_t places_met(const Lower *l)
     return n;
 }
 
+/* What readers may know of a count. */
+static RegCol constant_or_none(const int64_t *count, int64_t rows, bool of_one_lane)
+{
+    RegCol k = { .kind = REG_affine, .key = { .c = rows ? count[0] : 0 } };
+
+    for (int64_t row = 0; row < rows; row++)
+        if (of_one_lane || count[row] != count[0])
+            k.kind = REG_none;
+    return k;
+}
+
 static bool add_count(Lower *l, int c)
 {
     const Expr *e = l->b->col[c].e;
@@ -1050,6 +1071,7 @@ static bool add_count(Lower *l, int c)
     l->out->count[c] = count_rows(l);
     for (int64_t row = 0; l->masked && row < l->out->out.rows; row++)
         l->out->count[c][row] /= places_met(l);
+    l->out->out.col[c] = constant_or_none(l->out->count[c], l->out->out.rows, l->out->nest.sum_lanes);
     return true;
 }
 
@@ -1197,7 +1219,7 @@ static bool union_rows(Lower *l, int branch)
     for (int d = x->n_dims; d > 0; d--) {
         r->extent[d] = x->extent[d - 1];
         r->stride[d] = x->stride[d - 1];
-        r->codes[d] = x->codes[d - 1];
+        r->codes[d] = own_codes(l, x->codes[d - 1], x->extent[d - 1]);
     }
     r->extent[0] = b->n_parts;
     r->stride[0] = x->rows;

@@ -39,8 +39,12 @@ typedef struct Regular {
  * False: not regular. */
 bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key, const RegKind *kind, const bool *ints,
                   int64_t rows, int64_t null);
+/* Are the n codes, `stride` apart, all different?  A code that stands for two indexes would not tell them apart. */
+bool regular_distinct_codes(const int64_t *code, int64_t n, int64_t stride, Arena *a);
 /* The key of column c in row `row`. */
 int64_t regular_key(const Regular *r, int c, int64_t row);
+/* How many keys column c has; 0: not known at once. */
+int64_t regular_distinct(const Regular *r, int c);
 
 typedef struct NestSource { int src, col; } NestSource;        /* src -1: the block's own column; col -1: its places */
 

@@ -102,7 +102,8 @@ typedef struct Nest {
 /* What the text is made for. */
 typedef struct Target {
     bool f64;                   /* double, else float */
-    int W;                      /* numbers of a vector and of a block of lanes: 32 bytes' worth, or less for few lanes */
+    int W;                      /* numbers of a vector and of a block of lanes: the CPU's widest, or less for few lanes */
+    int regs;                   /* vector registers: 16 or 32 */
 } Target;
 
 /* The function a nest becomes.  p: its buffers, 64-byte aligned, 64 bytes of slack behind.

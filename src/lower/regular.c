@@ -43,15 +43,14 @@ static int compare_codes(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* A code that stands for two indexes would not tell them apart. */
-static bool codes_distinct(Look *l, const Digit *d)
+bool regular_distinct_codes(const int64_t *code, int64_t n, int64_t stride, Arena *a)
 {
-    int64_t *v = ARENA_ARRAY(l->a, int64_t, d->extent);
+    int64_t *v = ARENA_ARRAY(a, int64_t, n + 1);
 
-    for (int64_t i = 0; i < d->extent; i++)
-        v[i] = l->key[d->col][i * d->stride];
-    qsort(v, (size_t)d->extent, sizeof *v, compare_codes);
-    for (int64_t i = 1; i < d->extent; i++)
+    for (int64_t i = 0; i < n; i++)
+        v[i] = code[i * stride];
+    qsort(v, (size_t)n, sizeof *v, compare_codes);
+    for (int64_t i = 1; i < n; i++)
         if (v[i] == v[i - 1])
             return false;
     return true;
@@ -69,7 +68,8 @@ static void offer_digit(Look *l, int c)
         return;                         /* one key in all rows: no digit */
     for (d.extent = 1; d.extent * d.stride < l->rows && k[d.extent * d.stride] != k[0];)
         d.extent++;
-    if (l->rows % (d.stride * d.extent) == 0 && digit_holds(l, &d) && codes_distinct(l, &d))
+    if (l->rows % (d.stride * d.extent) == 0 && digit_holds(l, &d) &&
+        regular_distinct_codes(k, d.extent, d.stride, l->a))
         VEC_PUSH(l->a, l->digit, l->n_digits, d);
 }
 
@@ -226,4 +226,20 @@ int64_t regular_key(const Regular *r, int c, int64_t row)
     for (int d = 0; d < r->n_dims; d++)
         x += k->key.k[d] * (row / r->stride[d] % r->extent[d]);
     return x;
+}
+
+int64_t regular_distinct(const Regular *r, int c)
+{
+    const RegCol *k = &r->col[c];
+    int64_t n = 1;
+
+    if (k->kind == REG_codes)
+        return r->extent[k->dim];
+    for (int d = 0; k->kind == REG_affine && d < r->n_dims; d++)
+        if (k->key.k[d]) {
+            if (n > 1)
+                return 0;
+            n = r->extent[d];
+        }
+    return k->kind == REG_affine ? n : 0;
 }

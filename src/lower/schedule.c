@@ -134,16 +134,17 @@ static int vector_loop(const Nest *n)
 /* ---- the model ----
  *
  * Cycles of a core with two multiply-adds and two loads a cycle, a latency of four (five, so that there is some slack),
- * and sixteen registers.  The
+ * and 16 or 32 registers.  The
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
-enum { MIN_BODY = 32, MAX_BODY = 320, MAX_LIVE = 15, LATENCY = 5, MAX_TILE = 12, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64 };
+enum { MIN_BODY = 32, MAX_BODY = 320, LATENCY = 5, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64 };
 enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
 
 typedef struct Model {
     Nest *n;
     int W;
     int number;                         /* bytes of one */
+    int max_live, max_tile;             /* registers a tile may take; points it may have */
     int red[MAX_LOOPS], n_red;          /* the order of the reduction loops */
     int64_t f[N_VARS];                  /* points of each loop in the body */
     double rounds;                      /* reduction points of one tile */
@@ -378,7 +379,7 @@ static bool tile_fits(const Model *m)
         return true;
     if (in.ops > MAX_BODY || demand_of(m, true).ops > MAX_BODY)
         return false;
-    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= MAX_LIVE
+    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= m->max_live
                         : T <= 4 && demand_of(m, true).ops <= 2 * MIN_BODY;
 }
 
@@ -588,7 +589,7 @@ static void try_order(Model *m, int x, int y)
 {
     reductions_ending(m, x, y);
     m->n->sched.ways = ways_of(m);
-    try_tiles(m, 0, MAX_TILE, 3);
+    try_tiles(m, 0, m->max_tile, 3);
 }
 
 static void try_orders(Model *m)
@@ -703,6 +704,8 @@ void nest_schedule(Nest *n, const Target *t)
     Schedule *s = &n->sched;
     Model m = { .n = n, .W = t->W, .number = t->f64 ? 8 : 4, .best_cost = -1 };
 
+    m.max_live = t->regs == 32 ? 30 : 15;
+    m.max_tile = t->regs == 32 ? 24 : 12;
     plainer(n);
     *s = (Schedule){ .lane_tile = 1, .ways = 1 };
     for (int l = 0; l < MAX_LOOPS; l++) {
