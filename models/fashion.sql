@@ -9,10 +9,10 @@
 --
 --   cd /usr/share/datasets/fashion-mnist
 --   sqlgrad import idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --db ~/fashion.db \
---           --table samples --labels labels --as 'val/255.0' --limit 20000
+--           --table samples --labels labels --as 'val/255.0'
 --   sqlgrad import idx t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz --db ~/fashion.db \
 --           --table test_samples --labels test_labels --as 'val/255.0'
---   sqlgrad train models/fashion.sql --db ~/fashion.db --epochs 6 --batch 100 --optimizer adam --lr 2e-3 \
+--   sqlgrad train models/fashion.sql --db ~/fashion.db --epochs 3 --batch 100 --optimizer adam --lr 2e-3 \
 --           --eval-bind samples=test_samples,labels=test_labels
 
 -- @data(batch = image)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make demo: a convolutional network in plain SQL, from Debian's Fashion-MNIST to a confusion table.
-#   TRAIN_IMAGES=60000 EPOCHS=3 THREADS=2 DB=demo.db scripts/demo.sh
+#   TRAIN_IMAGES=20000 EPOCHS=6 THREADS=2 DB=demo.db scripts/demo.sh
 # Ends with status 0 only if the accuracy on the test images is at least 80 % and is the one that plain
 # SQL finds in the database.
 set -eu
@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 
 model=models/fashion.sql
 data=${DATA:-/usr/share/datasets/fashion-mnist}
-images=${TRAIN_IMAGES:-20000}
-epochs=${EPOCHS:-6}
+images=${TRAIN_IMAGES:-60000}
+epochs=${EPOCHS:-3}
 db=${DB:-build/demo.db}
 
 [ -f "$data/train-images-idx3-ubyte.gz" ] || {

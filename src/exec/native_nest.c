@@ -40,15 +40,32 @@ size_t nest_width(Native *n)
     return n->width;
 }
 
-/* AVX-512 has 32 registers for vectors of any width. */
-static Target target_of(Native *n)
-{
-    return (Target){ .f64 = n->o.f64, .W = (int)nest_width(n), .regs = kern_vector_bytes() == 64 ? 32 : 16 };
-}
-
 static size_t lane_blocks(Native *n, size_t L)
 {
     return (L + nest_width(n) - 1) / nest_width(n);
+}
+
+/* Lanes [first, end) in parts of `step` blocks; the number of parts depends on the lanes alone. */
+typedef struct Parts { size_t blocks, step; int n; } Parts;
+
+static Parts cut_lanes(Native *n, size_t L)
+{
+    Parts p = { .blocks = lane_blocks(n, L) };
+
+    p.step = p.blocks / 4 < 4 ? p.blocks / 4 : 4;
+    if (p.step * MAX_PARTS < p.blocks)
+        p.step = (p.blocks + MAX_PARTS - 1) / MAX_PARTS;
+    if (p.step == 0)
+        p.step = 1;
+    p.n = (int)((p.blocks + p.step - 1) / p.step);
+    return p;
+}
+
+/* AVX-512 has 32 registers for vectors of any width. */
+static Target target_of(Native *n)
+{
+    return (Target){ .f64 = n->o.f64, .W = (int)nest_width(n), .regs = kern_vector_bytes() == 64 ? 32 : 16,
+                     .blocks = n->have_batch ? (int)cut_lanes(n, n->batch_keys.n_rows).step : 0 };
 }
 
 /* ---- what is known of a relation's rows ---- */
@@ -576,22 +593,6 @@ static bool find_buffers(Native *n, Rel *r)
 }
 
 /* ---- running ---- */
-
-/* Lanes [first, end) in parts of `step` blocks; the number of parts depends on the lanes alone. */
-typedef struct Parts { size_t blocks, step; int n; } Parts;
-
-static Parts cut_lanes(Native *n, size_t L)
-{
-    Parts p = { .blocks = lane_blocks(n, L) };
-
-    p.step = p.blocks / 4 < 4 ? p.blocks / 4 : 4;
-    if (p.step * MAX_PARTS < p.blocks)
-        p.step = (p.blocks + MAX_PARTS - 1) / MAX_PARTS;
-    if (p.step == 0)
-        p.step = 1;
-    p.n = (int)((p.blocks + p.step - 1) / p.step);
-    return p;
-}
 
 typedef struct Together { Native *n; Parts parts; size_t L; } Together;
 

@@ -104,6 +104,7 @@ typedef struct Target {
     bool f64;                   /* double, else float */
     int W;                      /* numbers of a vector and of a block of lanes: the CPU's widest, or less for few lanes */
     int regs;                   /* vector registers: 16 or 32 */
+    int blocks;                 /* lane blocks that most calls work on, as far as that is known; 0: not */
 } Target;
 
 /* The function a nest becomes.  p: its buffers, 64-byte aligned, 64 bytes of slack behind.
@@ -118,7 +119,7 @@ typedef void NestFn(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int
 bool nest_can(const Nest *n);
 /* Fills n->sched.  It also makes the nest plainer, so the loops may be others afterwards: loops of one iteration go,
  * and neighbours become one loop where every access allows it; not the loop `split`, whose number may change.
- * Vectors, the order of sums and so every bit of the results follow from nest and target alone. */
+ * Vectors, the order of sums and so every bit of the results follow from nest, W and f64 alone. */
 void nest_schedule(Nest *n, const Target *t);
 /* What every file begins with: vector types, helpers, vector functions. */
 void nest_prelude(Buf *out, const Target *t);

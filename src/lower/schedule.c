@@ -145,6 +145,7 @@ typedef struct Model {
     int W;
     int number;                         /* bytes of one */
     int max_live, max_tile;             /* registers a tile may take; points it may have */
+    int blocks;                         /* of lanes, in a call; 0: not known */
     int red[MAX_LOOPS], n_red;          /* the order of the reduction loops */
     int64_t f[N_VARS];                  /* points of each loop in the body */
     double rounds;                      /* reduction points of one tile */
@@ -511,10 +512,12 @@ static void try_tiles(Model *m, int l, int64_t left, int more)
     const Nest *n = m->n;
 
     if (l == n->n_out) {
-        for (int64_t f = 1; f <= (n->lanes && !n->sum_lanes ? 4 : 1) && f <= left; f++) {
-            m->f[LANE_VAR] = f;
-            try_unrolls(m);
-        }
+        const int64_t most = !n->lanes || n->sum_lanes ? 1 : m->blocks ? m->blocks : 4;
+        for (int64_t f = 1; f <= most && f <= left; f++)
+            if (most % f == 0) {
+                m->f[LANE_VAR] = f;
+                try_unrolls(m);
+            }
         m->f[LANE_VAR] = 1;
         return;
     }
@@ -702,7 +705,7 @@ static void choose_outer(Model *m)
 void nest_schedule(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
-    Model m = { .n = n, .W = t->W, .number = t->f64 ? 8 : 4, .best_cost = -1 };
+    Model m = { .n = n, .W = t->W, .number = t->f64 ? 8 : 4, .blocks = t->blocks, .best_cost = -1 };
 
     m.max_live = t->regs == 32 ? 30 : 15;
     m.max_tile = t->regs == 32 ? 24 : 12;

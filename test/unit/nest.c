@@ -675,7 +675,7 @@ static int model_cases(Case **c, int lanes)
 
 static void model_nests(void)
 {
-    static const Target target[] = { { false, 8, 16 }, { true, 4, 32 }, { false, 16, 32 }, { true, 1, 16 } };
+    static const Target target[] = { { false, 8, 16, 0 }, { true, 4, 32, 3 }, { false, 16, 32, 2 }, { true, 1, 16, 0 } };
     static const int lanes[] = { 19, 9, 19, 2 };
     Case *c[64];
 
@@ -914,7 +914,7 @@ static Case *random_case(int id)
 
 static void random_nests(void)
 {
-    static const Target target[] = { { false, 8, 16 }, { true, 4, 16 }, { false, 4, 32 }, { false, 16, 32 } };
+    static const Target target[] = { { false, 8, 16, 0 }, { true, 4, 16, 0 }, { false, 4, 32, 0 }, { false, 16, 32, 2 } };
     enum { EACH_TARGET = 60 };
     Case *c[400];
     const char *s = getenv("NEST_SEED"), *m = getenv("NEST_CASES");
@@ -993,7 +993,7 @@ static void functions(void)
         { OP_exp, expl, -750, 715, 2 }, { OP_ln, logl, 0, 3, 2 }, { OP_tanh, tanhl, -25, 25, 3 },
         { OP_sin, sinl, -9000, 9000, 3 }, { OP_cos, cosl, -100, 100, 3 }, { OP_sqrt, sqrtl, 0, 2, 0.51 },
     };
-    static const Target target[] = { { false, 8, 16 }, { true, 4, 16 }, { false, 2, 16 }, { true, 8, 32 } };
+    static const Target target[] = { { false, 8, 16, 0 }, { true, 4, 16, 0 }, { false, 2, 16, 0 }, { true, 8, 32, 0 } };
     enum { ROWS = 20000 };
 
     for (size_t k = 0; k < COUNT_OF(target); k++) {
@@ -1053,7 +1053,7 @@ static void refused(void)
 
 static void listing(void)
 {
-    const Target t = { false, 8, 16 };
+    const Target t = { false, 8, 16, 0 };
     Buf out = { 0 }, text = { 0 }, again = { 0 };
     Case *c = strided(7, 3);
 
