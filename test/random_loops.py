@@ -132,7 +132,7 @@ class Writer:
     def __init__(self, rng, batched):
         self.rng, self.batched, self.n = rng, batched, 0
         self.tables, self.params, self.text, self.rels, self.shown, self.heads = {}, [], [], [], [], []
-        self.choosing = False           # by value: f32 may choose otherwise
+        self.tame = rng.random() < 0.8  # only boxes, and mostly what keeps them boxes
         if batched:
             n = rng.choice([5, 7, 9, 11])
             self.lead = rng.choice([list(range(n)), sorted(rng.sample(range(-20, 60), n)), list(range(-2, n - 2))])
@@ -162,7 +162,7 @@ class Writer:
     def dim(self, stem="k", most=9, text=0.1):
         r = self.rng
         if r.random() < text:
-            return Dim(self.fresh("s"), sorted(r.sample(WORDS, min(most, r.choice([1, 2, 3, 3, 4, 5]))), key=lambda w: w.encode()))
+            return Dim(self.fresh("s"), sorted(r.sample(WORDS, min(most, r.choice([2, 3, 3, 4, 5] if self.tame else [1, 2, 4]))), key=lambda w: w.encode()))
         return Dim(self.fresh(stem), self.values(most))
 
     def table(self, dims, stem, vals=1, exact=False, sparse=None, param=False):
@@ -222,7 +222,7 @@ class Writer:
                 dims.pop()
             dims = (self.lead_dim() if not k or r.random() < 0.6 else []) + dims
             r.shuffle(dims)
-            sparse = r.choice([None, None, None, None, None, None, 0.6, 0.9, 0.0 if k else None, 0.2])
+            sparse = None if self.tame else r.choice([None, None, None, 0.6, 0.9, 0.0 if k else None, 0.2])
             self.rels.append(self.table(dims, "t", r.choice([1, 1, 2]), r.random() < 0.25, sparse))
 
     # ---- pieces of statements ----
@@ -237,16 +237,17 @@ class Writer:
         r.shuffle(cols)
         return f"(SELECT {', '.join(cols)} FROM {rel.name} AS {q})"
 
-    def pick_rel(self, test=lambda t: True, most=MOST_ROWS):
-        some = [t for t in self.rels if test(t) and t.size() <= most and (t.lead() or not self.batched or self.rng.random() < 0.1)]
-        some = [t for t in some if t.vals]
+    def pick_rel(self, test=None):
+        """A relation that passes the test, or None; any, without a test."""
+        need = test is not None
+        some = [t for t in self.rels if (not need or test(t)) and t.size() <= MOST_ROWS and (t.lead() or not self.batched or self.rng.random() < 0.1)]
+        some = [t for t in some if t.vals] or ([] if need else self.rels[:1])
         return self.rng.choice(some[-4:] if self.rng.random() < 0.7 else some) if some else None
 
     def number(self):
         return f"{self.rng.uniform(0.2, 1.4):.2f}"
 
     def threshold(self):
-        self.choosing = True
         return f"{self.rng.uniform(-0.6, 0.6):.2f}37"
 
     def key_condition(self, a, rel):
@@ -258,6 +259,9 @@ class Writer:
         k, lo, hi = f"{a}.{d.name}", d.low(), d.high()
         mid = r.randint(lo, hi)
         e = r.choice(some)
+        if self.tame and r.random() < 0.8:
+            return r.choice([f"{k} BETWEEN {lo} AND {mid}", f"{k} >= {mid}", f"{k} < {mid + 1}", f"{k} % 2 = {lo % 2}", f"{k} = {mid}",
+                             f"{k} / 2 = {mid // 2}", f"{k} > {lo - 1} AND {k} <= {hi}"])
         return r.choice([f"{k} BETWEEN {lo} AND {mid}", f"{k} >= {mid}", f"{k} < {mid + 1}", f"{k} % 2 = 0", f"{k} <> {mid}",
                          f"{k} / 2 = {mid // 2}", f"{k} <= {a}.{e.name}", f"{k} IN ({lo}, {mid})", f"({k} = {lo} OR {k} > {mid})",
                          f"NOT ({k} > {mid})", f"{k} > {lo} AND {k} <= {hi}", f"{k} + {a}.{e.name} <= {mid + e.low()}",
@@ -280,7 +284,8 @@ class Writer:
             some += [f"{x} * ({k} + 1.5)", f"CASE WHEN {k} > {l} THEN {x} ELSE 0.5 * {x} END", f"{x} + {k} * 0.1", f"{x} / (ABS({k}) + 1)",
                      f"CASE WHEN {k} % 2 = 0 THEN {x} ELSE {x} * {x} END", f"CASE WHEN {k} IN (0, 2) THEN {x} ELSE 0.25 END",
                      f"CASE WHEN {k} = 1 THEN {x} WHEN {l} = 2 THEN - {x} ELSE 0.0 END", f"CASE WHEN {self.key_condition(a, rel)} THEN {x} END"]
-        return r.choice(some)
+        e = r.choice(some)
+        return e if not self.tame or not self.nulls(e) else f"{x} * 0.9"
 
     def nulls(self, e):
         return " END" in e and " ELSE " not in e or "NULLIF" in e
@@ -349,7 +354,7 @@ class Writer:
             q.key(e, dims[-1].name)
         if r.random() < 0.3:
             q.where.append(self.key_condition(a, rel))
-        if r.random() < 0.1:
+        if r.random() < (0.02 if self.tame else 0.2):
             q.where.append(f"{a}.{r.choice(rel.vals)} > {self.threshold()}")
         out = self.new(dims, r.choice([1, 1, 2]))
         for x in out.vals:
@@ -616,8 +621,9 @@ class Writer:
         if not rel:
             return self.row()
         on = r.sample(rel.free(), r.randint(1, min(2, len(rel.free()))))
-        wdims = [Dim(d.name, d.values if r.random() < 0.7 else d.values[:max(1, d.size() - 1)]) for d in on]
-        w = self.param(wdims, exact=False, sparse=r.choice([None, None, None, 0.7]))
+        whole = self.tame or r.random() < 0.3
+        wdims = [Dim(d.name, d.values if whole or r.random() < 0.7 else d.values[:max(1, d.size() - 1)]) for d in on]
+        w = self.param(wdims, sparse=None if whole else r.choice([None, 0.7]))
         q = Query(self)
         a, b = q.source(rel), self.fresh("q")
         q.left(w, b, [f"{a}.{d.name} = {b}.{e.name}" for d, e in zip(on, w.dims)])
@@ -679,7 +685,6 @@ class Writer:
         r, rel = self.rng, self.pick_rel(lambda t: t.free() and not t.nullable)
         if not rel:
             return self.row()
-        self.choosing = True
         over = r.sample(rel.free(), r.randint(1, min(2, len(rel.free()))))
         keep = [d for d in rel.dims if d not in over]
         a, b, rn = self.fresh("q"), self.fresh("q"), self.fresh("rn")
@@ -709,7 +714,7 @@ class Writer:
         d = r.choice([d for d in rel.free() if d.is_int() and d.values])
         lead = self.lead_dim()[0]
         name, label = self.fresh("l"), self.fresh("k")
-        ragged = r.random() < 0.15
+        ragged = not self.tame and r.random() < 0.4
         rows = [[n, r.choice(d.values)] for n in lead.values if not ragged or r.random() < 0.8]
         if r.random() < 0.4:
             rows = [[n, d.values[i % d.size()]] for i, (n, _) in enumerate(rows)]
@@ -735,7 +740,7 @@ class Writer:
             return self.row()
         d = r.choice(rel.free())
         new = self.dim(most=6)
-        e = self.table([Dim(self.fresh("i"), d.values), new], "e", sparse=r.choice([0.3, 0.5, 0.0, 1.0]))
+        e = self.table([Dim(self.fresh("i"), d.values), new], "e", sparse=r.choice([0.3, 0.5, 0.5, 0.0, 1.0]))
         if rel.size() * new.size() > MOST_TUPLES:
             return self.row()
         q = Query(self)
@@ -762,7 +767,7 @@ class Writer:
         r = self.rng
         self.make_data()
         some = [self.row, self.conv, self.conv, self.pool, self.pool, self.product, self.product, self.bias, self.reduce, self.meet, self.pairs,
-                self.left, self.union, self.softmax, self.pick, self.plain] + [self.gather, self.window] * (r.random() < 0.4)
+                self.left, self.union, self.softmax, self.pick, self.plain] + [self.gather, self.window] * (not self.tame)
         some += [self.label] * 2 * self.batched
         for _ in range(r.randint(2, 6)):
             r.choice(some)()

@@ -49,14 +49,14 @@
     X(seed,      "seed",        'i', "N",      "rgtvec",   "seed of all random numbers (0)")          \
     X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step (forward)")         \
     X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite; later duckdb, postgres, trino")    \
-    X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt or sql (bind)")            \
+    X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt, sql, loop or c (bind)")   \
     X(table,     "table",       't', "T",      "i",        "table for the data")                      \
     X(labels,    "labels",      't', "T",      "i",        "table for the labels")                    \
     X(as,        "as",          't', "EXPR",   "i",        "what to store in place of a value, such as 'val/255.0'") \
     X(limit,     "limit",       'i', "N",      "i",        "import at most N images or rows")         \
     X(append,    "append",      'f', "",       "i",        "add to an existing table")                \
     X(replace,   "replace",     'f', "",       "i",        "replace an existing table")               \
-    X(engine,    "engine",      't', "NAME",   "rgtvc",    "native, or sql inside the database")      \
+    X(engine,    "engine",      't', "NAME",   "rgtvxc",   "native, or sql inside the database")      \
     X(precision, "precision",   't', "P",      "rgtv",     "f32 or f64 (f32)")                        \
     X(threads,   "threads",     'p', "N",      "rgtvc",    "threads of the native engine (all cores)") \
     X(memory,    "memory",      'p', "MB",     "rgtvc",    "what the engine may plan for (three quarters of the machine's)") \

@@ -116,6 +116,7 @@ static void print_trace(const Native *n)
 {
     fprintf(stderr, "%-28s %-6s %9s %5s %9s %8s  %4s %9s %5s %9s\n", "block", "kind", "rows", "lanes", "tuples", "MB", "sett", "ms",
             "comp", "ms each");
+    fprintf(stderr, "arrays: %.1f MB, at most %.1f MB\n", 1e-6 * (double)n->used, 1e-6 * (double)n->most_used);
     for (int k = 0; k < n->n_rels; k++) {
         const Rel *r = &n->rel[k];
         const Plan *p = &r->plan;

@@ -353,7 +353,7 @@ struct Native {
     Arena arena, scratch;       /* scratch: of one call */
     Rel *rel; int n_rels;
     Dict dict;
-    size_t used, limit;
+    size_t used, limit, most_used;
     uint64_t clock;             /* versions */
     Pool *pool; int n_threads;
     Err *err;                   /* of the running call */

@@ -44,6 +44,7 @@ static void *counted(Native *n, size_t nbytes)
         native_fail(n, E_ENV, ERR_native_memory, "the system has no %.0f MB of memory left", (double)nbytes / 1e6);
     else
         n->used += nbytes;
+    n->most_used = n->used > n->most_used ? n->used : n->most_used;
     return p;
 }
 

@@ -293,6 +293,19 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
 
 /* ---- compiling ---- */
 
+/* The text of new nests goes to the compiler in pieces, which run side by side. */
+#define MOST_PIECES 4
+#define PIECE_BYTES 24000
+
+typedef struct Piece { Buf text; CcLib lib; CcOpts o; Err e; Code rc; } Piece;
+
+static void compile_piece(void *arg, int k)
+{
+    Piece *p = (Piece *)arg + k;
+
+    p->rc = cc_load(&p->lib, p->text.s, &p->o, &p->e);
+}
+
 static void bind_code(Native *n, const CcLib *lib, const Target *t)
 {
     for (int k = 0; k < n->n_rels; k++) {
@@ -303,8 +316,6 @@ static void bind_code(Native *n, const CcLib *lib, const Target *t)
         nest_name(&name, &np->low.nest, t);
         void *fn = cc_symbol(lib, name.s);
         memcpy(&np->fn, &fn, sizeof fn);
-        if (!np->fn)
-            BUG("there is no %s in the library made for it", name.s);
         buf_free(&name);
     }
 }
@@ -348,12 +359,82 @@ static bool any_new(const Native *n)
     return false;
 }
 
+static int write_pieces(Native *n, Piece *piece, const Target *t)
+{
+    Buf *text = ARENA_ARRAY(&n->scratch, Buf, n->n_rels + 1);
+    size_t total = 0;
+    int pieces = 1;
+
+    for (int k = 0; k < n->n_rels; k++) {
+        NestPlan *np = n->rel[k].plan.nest;
+        if (!np || np->fn)
+            continue;
+        nest_schedule(&np->low.nest, t);
+        nest_text(&text[k], &np->low.nest, t);
+        total += text[k].n;
+    }
+    pieces += (int)(total / PIECE_BYTES < MOST_PIECES ? total / PIECE_BYTES : MOST_PIECES - 1);
+    if (n->o.keep_c)
+        pieces = 1;
+    for (int i = 0; i < pieces; i++)
+        nest_prelude(&piece[i].text, t);
+    for (int k = 0; k < n->n_rels; k++) {
+        int least = 0;
+        for (int i = 1; i < pieces; i++)
+            least = piece[i].text.n < piece[least].text.n ? i : least;
+        if (text[k].n)
+            buf_add(&piece[least].text, text[k].s, text[k].n);
+        buf_free(&text[k]);
+    }
+    return pieces;
+}
+
+/* Side by side: the work is done in other processes. */
+static void compile_pieces(Native *n, Piece *piece, int pieces)
+{
+    const CcOpts o = { .keep = n->o.keep_c, .stop = n->o.stop };
+    Pool *pool = pieces > 1 ? pool_open(pieces) : NULL;
+
+    for (int i = 0; i < pieces; i++)
+        piece[i].o = o;
+    if (pool)
+        pool_run(pool, pieces, compile_piece, piece);
+    else
+        for (int i = 0; i < pieces; i++)
+            compile_piece(piece, i);
+    pool_close(pool);
+}
+
+/* What the first piece that failed says; code that was made is kept until the engine closes. */
+static bool take_pieces(Native *n, Piece *piece, int pieces, const Target *t)
+{
+    const Piece *bad = NULL;
+
+    for (int i = 0; i < pieces; i++) {
+        buf_free(&piece[i].text);
+        bad = !bad && piece[i].rc != OK ? &piece[i] : bad;
+        if (piece[i].rc != OK)
+            continue;
+        NestLib *lib = ARENA_NEW(&n->arena, NestLib);
+        *lib = (NestLib){ n->libs, piece[i].lib };
+        n->libs = lib;
+        bind_code(n, &lib->lib, t);
+    }
+    if (!bad)
+        return true;
+    if (bad->rc == E_STOPPED)
+        return native_fail(n, E_STOPPED, ERR_native_stopped, "interrupted");
+    if (bad->rc == E_INPUT || !strcmp(bad->e.id, ERR_cc_keep))
+        return native_fail(n, bad->rc, bad->e.id, "%s", bad->e.msg);
+    if (n->o.no_cc)
+        n->o.no_cc(n->o.no_cc_arg, &bad->e);
+    do_without(n);
+    return true;
+}
+
 bool nest_compile(Native *n)
 {
     const Target t = target_of(n);
-    const CcOpts o = { .keep = n->o.keep_c, .stop = n->o.stop };
-    Buf text = { 0 };
-    Err e = { 0 };
 
     if (!any_new(n))
         return true;
@@ -361,32 +442,10 @@ bool nest_compile(Native *n)
         do_without(n);
         return true;
     }
-    for (int k = 0; k < n->n_rels; k++) {
-        NestPlan *np = n->rel[k].plan.nest;
-        if (!np || np->fn)
-            continue;
-        if (!text.n)
-            nest_prelude(&text, &t);
-        nest_schedule(&np->low.nest, &t);
-        nest_text(&text, &np->low.nest, &t);
-    }
-    NestLib *lib = ARENA_NEW(&n->arena, NestLib);
-    const Code rc = cc_load(&lib->lib, text.s, &o, &e);
-    buf_free(&text);
-    if (rc == E_STOPPED)
-        return native_fail(n, E_STOPPED, ERR_native_stopped, "interrupted");
-    if (rc == E_INPUT || (rc != OK && !strcmp(e.id, ERR_cc_keep)))
-        return native_fail(n, rc, e.id, "%s", e.msg);
-    if (rc != OK) {
-        if (n->o.no_cc)
-            n->o.no_cc(n->o.no_cc_arg, &e);
-        do_without(n);
-        return true;
-    }
-    lib->next = n->libs;
-    n->libs = lib;
-    bind_code(n, &lib->lib, &t);
-    return true;
+    Piece *piece = ARENA_ARRAY(&n->scratch, Piece, MOST_PIECES);
+    const int pieces = write_pieces(n, piece, &t);
+    compile_pieces(n, piece, pieces);
+    return take_pieces(n, piece, pieces, &t);
 }
 
 void nest_close(Native *n)

@@ -26,7 +26,7 @@ def parse_command_line(argv):
     p.add_argument('--engine', choices=('native', 'sql'), help='only this engine in diff and grad cases')
     p.add_argument('--bin', default='sqlgrad', metavar='PATH', help='the command under test (./sqlgrad)')
     p.add_argument('--quick', action='store_true', help='the inner loop: no shuffles, no slow=yes cases, no oracles')
-    p.add_argument('--all', action='store_true', help='also random models, mutated inputs and kill -9')
+    p.add_argument('--all', action='store_true', help='also random models and loops, mutated inputs and kill -9')
     p.add_argument('--asan', metavar='PATH', help='the sanitized command, for the mutated inputs')
     p.add_argument('--seconds', action='store_true', help='print the slowest cases')
     o = p.parse_args(argv)

@@ -113,6 +113,26 @@ def random_models(settings):
                                                        '--bin', settings.bin, '--seeds', '0..149'], 600)
 
 
+def loops_of(settings, seeds, timeout):
+    yield from tap_program(settings, 'random loops', [sys.executable, os.path.join(ROOT, 'test', 'random_loops.py'),
+                                                      '--bin', settings.bin, '--seeds', seeds], timeout)
+
+
+def some_loops(settings):
+    """A handful of what --all does."""
+    yield from loops_of(settings, '0..7', 600)
+
+
+def random_loops(settings):
+    """test/random_loops.py: tuple lists, compiled loops and SQL agree on random models of arrays."""
+    yield from loops_of(settings, '0..119', 3600)
+
+
+def spellings(settings):
+    """test/loops.py: names, column order and join syntax make no other loops."""
+    yield from tap_program(settings, 'loops', [sys.executable, os.path.join(ROOT, 'test', 'loops.py'), '--bin', settings.bin])
+
+
 def mutations(settings):
     """test/mutate.py: broken models, hostile databases and files, under the sanitizers."""
     binary = settings.asan or settings.bin
@@ -127,7 +147,7 @@ def kills(settings):
 
 
 QUICK = (unit, corpora)
-USUAL = (unit, corpora, documents)
-ALL = (unit, corpora, documents, random_models, mutations, kills)
+USUAL = (unit, corpora, documents, spellings, some_loops)
+ALL = (unit, corpora, documents, spellings, random_models, random_loops, mutations, kills)
 
 __all__ = ['QUICK', 'USUAL', 'ALL', 'Skip']
