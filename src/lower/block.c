@@ -515,6 +515,7 @@ static bool output_loops(Lower *l)
     Key *key;
     const int n = grouping(l, &key);
 
+    l->s.closed = true;
     for (int v = 0; v < MAX_VARS; v++)
         l->loop_of[v] = -1;
     for (int k = 0; k < n; k++)

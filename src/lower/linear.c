@@ -247,6 +247,10 @@ static bool new_quotient(Space *s, const Lin *x, int64_t by)
     struct Quotient q = { .of = *x, .by = by };
     int64_t lo, hi;
 
+    if (s->closed) {
+        s->why = "a number is made of a quotient that is no key";
+        return false;
+    }
     if (!space_range(s, x, &lo, &hi))
         return false;
     if (lo < 0 && hi > 0) {

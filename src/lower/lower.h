@@ -80,6 +80,7 @@ typedef struct Space {
     Lin def[MAX_VARS];
     Lin *ge; int n_ge;          /* forms that are >= 0 */
     struct Quotient { Lin of; int64_t by; int q, r; bool neg; } *quot; int n_quots;
+    bool closed;                /* its variables are loops already: no more of them */
     const char *why;            /* set where something is not affine */
 } Space;
 

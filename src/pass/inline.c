@@ -169,11 +169,18 @@ static void put_in_place(Shift *s, Expr **e, int n)
             e[k] = ex_map(s->a, e[k], in_its_place, s);
 }
 
-static const char *free_alias(Prog *p, const Source *src, int n, const char *name)
+static bool alias_taken(const Source *src, int n, const char *name)
 {
     for (int s = 0; s < n; s++)
         if (src[s].alias && ascii_ieq(src[s].alias, name))
-            return prog_unique_name(p, "r");
+            return true;
+    return false;
+}
+
+static const char *free_alias(Arena *a, const Source *src, int n, const char *name)
+{
+    for (int k = 1; alias_taken(src, n, name); k++)
+        name = arena_printf(a, GEN_PREFIX "r%d", k);
     return name;
 }
 
@@ -200,7 +207,7 @@ static void inline_source(Prog *p, Block *r, int at)
         VEC_PUSH(shift.a, src, n, r->src[s]);
     for (int s = at; s < at + b->n_src; s++) {
         src[s].alias = NULL;
-        src[s].alias = free_alias(p, src, n, b->src[s - at].alias);
+        src[s].alias = free_alias(shift.a, src, n, b->src[s - at].alias);
     }
     r->src = src;
     r->n_src = n;
