@@ -155,6 +155,8 @@ static void native_close(Engine *e)
         plan_free(n, r);
     }
     nest_close(n);
+    for (int k = 0; k < n->n_spare; k++)
+        arr_drop(n, &n->spare[k]);
     for (int k = 0; n->assign_map && k < n->p->n_assigns; k++)
         arr_drop(n, &n->assign_map[k].from);
     table_free(&n->batch_keys);
@@ -181,6 +183,8 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->n_threads = o->threads > 0 ? o->threads : 1;
     n->rel = ARENA_ARRAY(&n->arena, Rel, p->n_blocks + 1);
     n->assign_map = ARENA_ARRAY(&n->arena, AssignMap, p->n_assigns + 1);
+    n->max_spare = 4 * p->n_blocks;
+    n->spare = ARENA_ARRAY(&n->arena, Arr, n->max_spare + 1);
     n->queue = ARENA_ARRAY(&n->arena, Rel *, p->n_blocks + 1);
     n->blind = ARENA_ARRAY(&n->arena, bool, p->n_blocks + 1);
     prog_blind(p, n->blind);
@@ -293,6 +297,65 @@ static bool evaluate(Native *n, Rel *r)
     return true;
 }
 
+/* ---- buffers that nobody reads any more in this run ---- */
+
+#define LEAST_RELEASED 1000000          /* bytes */
+
+static size_t value_bytes(const Rel *r)
+{
+    size_t sum = 0;
+
+    for (int c = 0; c < r->lay.n_cols; c++)
+        sum += r->lay.col[c].val_mem.cap;
+    return sum;
+}
+
+static bool can_release(const Native *n, const Rel *r)
+{
+    return !n->keep_all && !r->kept && !r->queued && r->b->kind != BLK_base && r->life == LIFE_step && !r->lay.masked &&
+           value_bytes(r) >= LEAST_RELEASED;
+}
+
+static void release_lay(Native *n, Lay *y)
+{
+    y->of_val = 0;
+    for (int c = 0; c < y->n_cols; c++) {
+        LCol *k = &y->col[c];
+        if (k->kind != CK_val || k->known || k->blk_only)
+            continue;
+        arr_spare(n, &k->val_mem);
+        k->val = NULL;
+        k->unscanned = false;
+        k->finite = true;
+    }
+}
+
+/* It is computed anew when it is next needed. */
+static void release(Native *n, Rel *r)
+{
+    release_lay(n, &r->lay);
+    for (int c = 0; r->view && c < r->b->n_cols; c++)
+        if (r->view[c])
+            release_lay(n, r->view[c]);
+    r->plan.computed = r->evaluated = false;
+}
+
+void rel_done(Native *n, Rel *r)
+{
+    for (int s = 0; s < r->b->n_src; s++)
+        if (--r->src[s]->readers_left == 0 && can_release(n, r->src[s]))
+            release(n, r->src[s]);
+}
+
+static void count_readers(Native *n)
+{
+    for (int k = 0; k < n->n_rels; k++)
+        n->rel[k].readers_left = 0;
+    for (int k = 0; k < n->n_rels; k++)
+        for (int s = 0; n->rel[k].needed && s < n->rel[k].b->n_src; s++)
+            n->rel[k].src[s]->readers_left++;
+}
+
 static void need_rel(Rel *r)
 {
     if (r->needed)
@@ -342,9 +405,15 @@ static bool evaluate_needed(Native *n)
 {
     if (!settle_new(n))
         return false;
-    for (int k = 0; k < n->n_rels; k++)
-        if (n->rel[k].needed && !evaluate(n, &n->rel[k]))
+    count_readers(n);
+    for (int k = 0; k < n->n_rels; k++) {
+        if (!n->rel[k].needed)
+            continue;
+        if (!evaluate(n, &n->rel[k]))
             return false;
+        if (!n->rel[k].queued)
+            rel_done(n, &n->rel[k]);
+    }
     return nest_flush(n);
 }
 
@@ -355,9 +424,13 @@ static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_
     (void)new_step;                     /* versions tell */
     n->err = err;
     for (int k = 0; k < n->n_rels; k++)
-        n->rel[k].needed = false;
-    for (int t = 0; t < n_targets; t++)
+        n->rel[k].needed = n->rel[k].kept = false;
+    for (int t = 0; t < n_targets; t++) {
         need_rel(rel_of(n, target[t]));
+        rel_of(n, target[t])->kept = true;
+    }
+    for (int k = 0; k < n->p->n_assigns; k++)
+        rel_of(n, n->p->assign[k].from)->kept = true;
     const bool ok = evaluate_needed(n);
     arena_free(&n->scratch);
     return done(n, ok);
@@ -634,7 +707,13 @@ static Code native_fetch(Engine *e, const Block *b, bool hidden, Table *out, Err
 static const Block *native_nonfinite(Engine *e)
 {
     Native *n = native_of(e);
+    Err again = { 0 };
 
+    n->err = &again;                            /* once more, and all of it is kept */
+    n->keep_all = true;
+    evaluate_needed(n);
+    arena_free(&n->scratch);
+    n->keep_all = false;
     for (int k = 0; k < n->n_rels; k++)
         for (int c = 0; n->rel[k].evaluated && c < n->rel[k].lay.n_cols; c++)
             if (!lay_finite(n, &n->rel[k].lay, c))

@@ -47,6 +47,8 @@ typedef struct Arr { void *p; size_t cap; } Arr;
 bool arr_need(Native *n, Arr *a, size_t nbytes);
 bool arr_keep(Native *n, Arr *a, size_t used, size_t nbytes);
 void arr_drop(Native *n, Arr *a);
+bool arr_take(Native *n, Arr *a, size_t nbytes);        /* as arr_need, from the spare buffers if one fits */
+void arr_spare(Native *n, Arr *a);                      /* to the spare buffers */
 bool arr_fits(Native *n, double nbytes);        /* would that much more be allowed?  False: error set */
 /* Set the error of the running call; false. */
 bool native_fail(Native *n, Code code, const char *id, const char *fmt, ...) PRINTF(4, 5);
@@ -336,6 +338,8 @@ struct Rel {
     Lifetime life;
     bool *batch_col;            /* the column carries a batch key */
     bool needed, queued;        /* queued: its nest runs at the next flush */
+    bool kept;                  /* asked for by name: its numbers stay until the next run */
+    int readers_left;           /* of this run */
     struct Base *base;
     Plan plan;
     bool evaluated;             /* in the last run or before */
@@ -354,6 +358,8 @@ struct Native {
     Rel *rel; int n_rels;
     Dict dict;
     size_t used, limit, most_used;
+    Arr *spare; int n_spare, max_spare; /* buffers whose numbers nobody reads any more */
+    bool keep_all;              /* … but that is to be looked at */
     uint64_t clock;             /* versions */
     Pool *pool; int n_threads;
     Err *err;                   /* of the running call */
@@ -425,6 +431,7 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done);
 bool nest_compile(Native *n);                           /* all that have no code yet */
 bool nest_compute(Native *n, Rel *r);                   /* now, or at the next flush */
 bool nest_flush(Native *n);
+void rel_done(Native *n, Rel *r);                       /* it was computed: its sources have a reader less */
 void nest_drop(Native *n, Rel *r);
 void nest_close(Native *n);
 Code nest_explain(Engine *e, bool text, Buf *out, Err *err);

@@ -876,7 +876,7 @@ static bool room_for_columns(Native *n, Lay *y)
         k->finite = true;
         k->any_null = false;
         if (k->kind == CK_val) {
-            if (!arr_need(n, &k->val_mem, N * n->esz) || (k->nulls && !arr_need(n, &k->null_mem, N)))
+            if (!arr_take(n, &k->val_mem, N * n->esz) || (k->nulls && !arr_need(n, &k->null_mem, N)))
                 return false;
             k->val = k->val_mem.p;
             k->null = k->null_mem.p;

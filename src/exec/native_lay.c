@@ -538,7 +538,7 @@ static bool view_column(Native *n, const Lay *prim, Lay *v, int c)
         to->key = to->key_mem.p;
         return ok;
     }
-    if (!arr_need(n, &to->val_mem, N * n->esz))
+    if (!arr_take(n, &to->val_mem, N * n->esz))
         return false;
     to->val = to->val_mem.p;
     n->k->gather(to->val, NULL, from->val, NULL, v->perm, N);

@@ -34,13 +34,15 @@ bool arr_fits(Native *n, double nbytes)
                        nbytes / 1e6, (double)n->used / 1e6, (double)n->limit / 1e6);
 }
 
+#define READ_AHEAD 64           /* bytes behind every array that vectors may read */
+
 static void *counted(Native *n, size_t nbytes)
 {
     void *p = NULL;
 
     if (!arr_fits(n, (double)nbytes))
         return NULL;
-    if (!(p = mem_try(nbytes)))
+    if (!(p = mem_try(nbytes + READ_AHEAD)))
         native_fail(n, E_ENV, ERR_native_memory, "the system has no %.0f MB of memory left", (double)nbytes / 1e6);
     else
         n->used += nbytes;
@@ -83,6 +85,32 @@ bool arr_keep(Native *n, Arr *a, size_t used, size_t nbytes)
     arr_drop(n, a);
     *a = b;
     return true;
+}
+
+bool arr_take(Native *n, Arr *a, size_t nbytes)
+{
+    int best = -1;
+
+    if (a->p && a->cap >= nbytes)
+        return true;
+    for (int k = 0; k < n->n_spare; k++)
+        if (n->spare[k].cap >= nbytes && n->spare[k].cap / 2 <= nbytes && (best < 0 || n->spare[k].cap < n->spare[best].cap))
+            best = k;
+    if (best < 0)
+        return arr_need(n, a, nbytes);
+    arr_drop(n, a);
+    *a = n->spare[best];
+    n->spare[best] = n->spare[--n->n_spare];
+    return true;
+}
+
+void arr_spare(Native *n, Arr *a)
+{
+    if (a->p && n->n_spare < n->max_spare)
+        n->spare[n->n_spare++] = *a;
+    else
+        arr_drop(n, a);
+    *a = (Arr){ 0 };
 }
 
 /* ---- texts ---- */

@@ -16,7 +16,6 @@
 #define MAX_PARTS 16                    /* of the lanes, and so of partial sums */
 #define PART_WORK 2e5                   /* multiply-adds that are worth a part of a nest without lanes */
 #define LEAST_WORK 3e8                  /* multiply-adds of a run that are worth a compiler's time */
-#define SLACK     64                    /* bytes behind a buffer that may be read */
 
 struct NestPlan {
     Arena arena;
@@ -126,6 +125,31 @@ static bool look(Native *n, Lay *y, bool lanes, struct LayShape *s)
            (lanes || y->lane < 0 || add_lane_dim(y, s));
 }
 
+#define LARGE_TABLE 1000000             /* rows; keys are made again from their digits, should a list read them */
+
+static bool is_large_table(const Rel *r, const Lay *y)
+{
+    return r->b->kind == BLK_base && !r->b->is_param && y == &r->lay && y->R >= LARGE_TABLE && y->L == 1 && y->lane < 0 &&
+           !y->masked && !y->gen;
+}
+
+static void forget_keys(Native *n, LCol *k)
+{
+    arr_drop(n, &k->key_mem);
+    k->key = NULL;
+}
+
+static void keep_digits_only(Native *n, Lay *y, const Regular *g)
+{
+    for (int c = 0; c < y->n_cols; c++)
+        if (y->col[c].kind == CK_row && g->col[c].kind == REG_none)
+            return;
+    for (int c = 0; c < y->n_cols; c++)
+        if (y->col[c].kind == CK_row)
+            forget_keys(n, &y->col[c]);
+    y->gen = g;
+}
+
 /* NULL: its rows are no box, or not always there. */
 static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
 {
@@ -140,6 +164,8 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
         return NULL;
     if (s->looked && s->rows == y->rows_ver && (lanes || s->lane == y->lane_ver))
         return s->ok ? &s->reg : NULL;
+    if (!lay_keys(n, y))                        /* they may be known by what is looked at anew */
+        return NULL;
     arena_free(&s->arena);
     s->ok = look(n, y, lanes, s);
     s->reg.winner = y->masked;
@@ -148,6 +174,8 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
     s->looked = true;
     s->rows = y->rows_ver;
     s->lane = y->lane_ver;
+    if (s->ok && is_large_table(r, y))
+        keep_digits_only(n, y, &s->reg);
     return s->ok ? &s->reg : NULL;
 }
 
@@ -207,12 +235,6 @@ static bool fill_counts_of_rows(Native *n, const Lowered *low, int c, Arr *key)
         return false;
     memcpy(key->p, low->count[c], bytes);
     return true;
-}
-
-static void forget_keys(Native *n, LCol *k)
-{
-    arr_drop(n, &k->key_mem);
-    k->key = NULL;
 }
 
 static bool commit_rows(Native *n, Rel *r, const Lowered *low)
@@ -485,7 +507,7 @@ static void from_blocks(Native *n, const char *from, char *to, size_t R, size_t 
 
 static size_t block_bytes(Native *n, const Lay *y, size_t rows)
 {
-    return rows * lane_blocks(n, y->L) * nest_width(n) * n->esz + SLACK;
+    return rows * lane_blocks(n, y->L) * nest_width(n) * n->esz;
 }
 
 bool nest_room(Native *n, const Lay *y, Arr *a)
@@ -527,7 +549,7 @@ bool lay_plain(Native *n, Lay *y)
         LCol *k = &y->col[c];
         if (k->kind != CK_val || !k->blk_only)
             continue;
-        if (!arr_need(n, &k->val_mem, lay_size(y) * n->esz + SLACK))
+        if (!arr_need(n, &k->val_mem, lay_size(y) * n->esz))
             return false;
         k->val = k->val_mem.p;
         from_blocks(n, k->blk, k->val, y->R, y->L);
@@ -599,7 +621,7 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     LCol *k = from->col < 0 ? NULL : &y->col[from->col];
     Arr *a = !k ? &y->place_mem : b->lanes ? &k->blk_mem : &k->val_mem;
 
-    if (!arr_need(n, a, b->lanes ? block_bytes(n, y, b->rows) : b->rows * n->esz + SLACK))
+    if (b->lanes ? !arr_need(n, a, block_bytes(n, y, b->rows)) : !arr_take(n, a, b->rows * n->esz))
         return false;
     *out = a->p;
     if (!k) {
@@ -727,7 +749,7 @@ static bool room_for_parts(Native *n, NestPlan *np, int parts)
 
     for (int k = 0; k < np->low.nest.n_bufs; k++)
         bytes += np->low.nest.buf[k].written ? partial_rows(&np->low.nest.buf[k]) * n->esz : 0;
-    return !np->low.nest.sum_lanes || parts < 2 || arr_need(n, &np->partial, bytes * (size_t)parts + SLACK);
+    return !np->low.nest.sum_lanes || parts < 2 || arr_need(n, &np->partial, bytes * (size_t)parts);
 }
 
 bool nest_flush(Native *n)
@@ -751,7 +773,10 @@ bool nest_flush(Native *n)
             sum_parts(n, np, t.parts.n);
         n->queue[k]->queued = false;
     }
+    const int done = n->n_queue;
     n->n_queue = 0;
+    for (int k = 0; k < done; k++)
+        rel_done(n, n->queue[k]);
     return ok;
 }
 
@@ -842,7 +867,7 @@ Code nest_explain(Engine *e, bool text, Buf *out, Err *err)
         nest_prelude(out, &t);
     for (int k = 0; k < n->n_rels; k++) {
         Rel *r = &n->rel[k];
-        if (!r->evaluated || r->b->kind == BLK_base)
+        if (!r->needed || r->b->kind == BLK_base)
             continue;
         if (!text)
             explain_rel(r, out);

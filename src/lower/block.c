@@ -30,6 +30,7 @@ typedef struct Lower {
     Key *key;                   /* by column; of those that are keys */
     Key *part;                  /* by PARTITION BY key */
     bool is_out[MAX_VARS];
+    bool is_digit[MAX_VARS];    /* of a key of another source, whose row is thereby found */
     int loop_var[MAX_LOOPS], loop_of[MAX_VARS];
     bool masked;                /* a source's rows are there by their place only */
     bool certain;               /* … and one of the places that are summed over is always there */
@@ -223,6 +224,39 @@ static int pivot_in(const Lower *l, int src, const Lin *x)
     return -1;
 }
 
+/* A key of another source that the source's dimensions are the digits of: 25 a + 5 b + c = v.  Where they take every
+ * value of v once, v may go in place of them; -1: it is not so. */
+static int number_of_digits(const Lower *l, int src, const Lin *x)
+{
+    const Space *s = &l->s;
+    const int v0 = l->var0[src], v1 = v0 + l->src[src]->n_dims;
+    int v = -1, n = 0;
+    int64_t next = 1, lo = x->c, hi = x->c;
+
+    for (int w = 0; w < s->n; w++) {
+        if (x->k[w] && (w < v0 || w >= v1)) {
+            if (v >= 0 || llabs(x->k[w]) != 1 || s->codes[w])
+                return -1;
+            v = w;
+        }
+        n += x->k[w] && w >= v0 && w < v1;
+    }
+    for (int k = 0; k < n; k++) {
+        int digit = -1;
+        for (int w = v0; w < v1; w++)
+            if (llabs(x->k[w]) == next && s->hi[w] > s->lo[w] && !s->codes[w])
+                digit = w;
+        if (digit < 0)
+            return -1;
+        lo += x->k[digit] * (x->k[digit] > 0 ? s->lo[digit] : s->hi[digit]);
+        hi += x->k[digit] * (x->k[digit] > 0 ? s->hi[digit] : s->lo[digit]);
+        next *= s->hi[digit] - s->lo[digit] + 1;
+    }
+    if (n < 2 || v < 0)
+        return -1;
+    return x->k[v] < 0 ? (lo == s->lo[v] && hi == s->hi[v] ? v : -1) : (-hi == s->lo[v] && -lo == s->hi[v] ? v : -1);
+}
+
 /* The source's keys lie in its box whatever the other sources' are. */
 static bool always_there(Lower *l, int src)
 {
@@ -230,6 +264,10 @@ static bool always_there(Lower *l, int src)
     const int v0 = l->var0[src], v1 = v0 + l->src[src]->n_dims;
 
     for (int v = v0; v < v1; v++) {
+        if (l->is_digit[v] && s->gone[v])
+            return refuse(l, "an outer join may find no row");
+        if (l->is_digit[v])
+            continue;
         if (!s->gone[v])
             return refuse(l, "an outer join may find several rows");
         rest.lo[v] = -((int64_t)1 << 40);
@@ -238,6 +276,8 @@ static bool always_there(Lower *l, int src)
     for (int v = v0; v < v1; v++) {
         const Lin at = lin_var(s, v);
         int64_t lo, hi;
+        if (l->is_digit[v])
+            continue;
         if (!space_range(&rest, &at, &lo, &hi) || lo < s->lo[v] || hi > s->hi[v])
             return refuse(l, "an outer join may find no row");
     }
@@ -258,7 +298,10 @@ static bool outer_join(Lower *l, int src)
         if (trivial)
             continue;
         x = space_reduce(&l->s, &x);
-        const int pivot = pivot_in(l, src, &x);
+        int pivot = number_of_digits(l, src, &x);
+        for (int d = 0; pivot >= 0 && d < l->src[src]->n_dims; d++)
+            l->is_digit[l->var0[src] + d] |= x.k[l->var0[src] + d] != 0;
+        pivot = pivot >= 0 ? pivot : pivot_in(l, src, &x);
         if (!lin_is_const(&x) && pivot < 0)
             return refuse(l, "an outer join may find several rows");
         if (!space_zero(&l->s, &x, pivot))

@@ -31,10 +31,15 @@ const char *gen_text(Gen *g, const char *fmt, ...)
 
 const char *gen_loop_var(Gen *g, int l)
 {
-    return l == LANE_VAR ? "b" : gen_text(g, "x%d", l);
+    return l == LANE_VAR ? "b" : l == IN_VAR ? "l" : gen_text(g, "x%d", l);
 }
 
 /* ---- addresses ---- */
+
+bool gen_turns(const Nest *n, const Operand *o)
+{
+    return n->sched.turned && o->kind == OPD_load && n->buf[o->index].lanes && o->at.k[n->sched.vec];
+}
 
 Addr gen_addr(const Gen *g, int buf, const Affine *a)
 {
@@ -45,6 +50,7 @@ Addr gen_addr(const Gen *g, int buf, const Affine *a)
     for (int l = 0; l < g->n->n_loops; l++)
         r.k[l] = a->k[l] * unit;
     r.k[LANE_VAR] = b->lanes ? (int64_t)b->rows * unit : 0;
+    r.k[IN_VAR] = b->lanes && g->n->sched.turned;
     return r;
 }
 
@@ -176,7 +182,16 @@ static int64_t step_along(const Gen *g, const Affine *a)
 
 static bool load_wide(const Gen *g, const Operand *o)
 {
-    return g->n->buf[o->index].lanes || step_along(g, &o->at);
+    return (g->n->buf[o->index].lanes && !g->n->sched.turned) || step_along(g, &o->at);
+}
+
+static Val load_turned(Gen *g, const Operand *o)
+{
+    const int64_t n = g->n_turned, at = (g->off[g->n->sched.vec] - g->turn_at) / g->t->W;
+    int64_t k[N_VARS] = { [IN_VAR] = n };
+
+    return named(g, T_REAL, true, gen_text(g, "turned%d[%lld * (b - c0)%s]", (int)(o - g->n->opd), (long long)(n * g->t->W),
+                                           gen_sum(g, g->off[IN_VAR] * n + at, k, false, true)));
 }
 
 static Val load_value(Gen *g, const Operand *o)
@@ -184,15 +199,16 @@ static Val load_value(Gen *g, const Operand *o)
     const Addr a = gen_addr(g, o->index, &o->at);
     const int64_t here = gen_here(g, &a), step = step_along(g, &o->at);
     const bool wide = load_wide(g, o);
+    if (gen_turns(g->n, o))
+        return load_turned(g, o);
     const char *p = g->in_scope ? gen_text(g, "q%d", base_of(g, &a)) : gen_text(g, "p%d", o->index);
-
     if (!wide) {
         const char *s = gen_text(g, "%s[%s]", p, gen_sum(g, here, a.k, g->in_scope, false));
         /* where nothing is stored in between, it needs no name */
         return g->in_scope ? (Val){ .s = s, .type = T_REAL } : named(g, T_REAL, false, s);
     }
     const char *at = gen_sum(g, here, a.k, g->in_scope, true);
-    return named(g, T_REAL, true, g->n->buf[o->index].lanes || step == 1 ? gen_text(g, "ld(%s%s)", p, at)
+    return named(g, T_REAL, true, !step || step == 1 || g->n->buf[o->index].lanes ? gen_text(g, "ld(%s%s)", p, at)
                                   : gen_text(g, "ldk(%s%s, %lld)", p, at, (long long)step));
 }
 

@@ -13,10 +13,15 @@
 
 #include <string.h>
 
+/* Lane blocks that are turned over together, and lanes that are written out. */
+enum { TURN_BLOCKS = 8, IN_UNROLL = 4 };
+
 typedef struct Text {
     Gen g;
     int seq[N_VARS], n_seq;     /* loops, outermost first */
+    int tile[N_VARS], n_tile;   /* the output loops, as the points of the innermost text follow each other */
     int scope_at;               /* where in seq the accumulate scope begins */
+    int turn_at;                /* and where vectors are turned over; -1: none are */
     bool open;                  /* inside it */
     bool partial;               /* results are added to what is there if `add` */
     bool outer;                 /* and in the second round of a reduction loop outside the tile */
@@ -27,7 +32,7 @@ static void text_from(Text *x, int i);
 
 static bool is_reduction(const Nest *n, int l)
 {
-    return l == LANE_VAR ? n->sum_lanes : l >= n->n_out;
+    return l == LANE_VAR ? n->sum_lanes : l == IN_VAR || l >= n->n_out;
 }
 
 static int64_t unit_of(const Gen *g, int l)
@@ -64,6 +69,23 @@ static void go_to(Text *x, bool reductions, int64_t at, const int64_t *from)
 static int64_t digit(const Gen *g, int l, const int64_t *from)
 {
     return (g->off[l] - from[l]) / unit_of(g, l);
+}
+
+/* Go to the tile's point number `at` in the order of x->tile; returns its number in go_to's. */
+static int64_t go_along_tile(Text *x, int64_t at, const int64_t *from)
+{
+    Gen *g = &x->g;
+    int64_t number = 0;
+
+    for (int i = x->n_tile - 1; i >= 0; i--) {
+        const int l = x->tile[i];
+        g->off[l] = from[l] + at % g->count[l] * unit_of(g, l);
+        at /= g->count[l];
+    }
+    for (int i = 0; i < x->n_seq; i++)
+        if (!is_reduction(g->n, x->seq[i]))
+            number = number * g->count[x->seq[i]] + digit(g, x->seq[i], from);
+    return number;
 }
 
 /* Does the point hold the last vector of a loop whose extent is no multiple of W? */
@@ -114,6 +136,12 @@ static void text_block(Text *x, int i)
     gen_line(g, "}");
 }
 
+/* The rest of a large tile goes on in a smaller one, since parts may be small; 0: done. */
+static int64_t next_factor(int l, int64_t f)
+{
+    return f == 1 ? 0 : f < 6 || l == LANE_VAR ? 1 : (f + 2) / 3;
+}
+
 /* A loop whose bounds are known when it runs: lane blocks, the loop that is split, bounds that are no box. */
 static void text_runtime(Text *x, int i, int64_t factor, const char *lo, const char *end)
 {
@@ -135,7 +163,7 @@ static void text_runtime(Text *x, int i, int64_t factor, const char *lo, const c
         end = gen_text(g, "end%d", l);
     }
     gen_line(g, "int64_t %s = %s;", v, lo);
-    for (int64_t f = factor; f >= 1; f = f > 1 ? 1 : 0) {
+    for (int64_t f = factor; f >= 1; f = next_factor(l, f)) {
         g->count[l] = f;
         gen_line(g, "for (; %s + %lld <= %s; %s += %lld) {", v, (long long)(f * unit), end, v, (long long)(f * unit));
         text_block(x, i);
@@ -169,12 +197,11 @@ static void text_fixed(Text *x, int i, int64_t at, int64_t count, const char *ta
     g->tail = old;
 }
 
-static void text_box(Text *x, int i, int64_t factor)
+static void text_box(Text *x, int i, int64_t factor, int64_t first, int64_t extent)
 {
     Gen *g = &x->g;
     const int l = x->seq[i];
-    const int64_t unit = unit_of(g, l), extent = nest_extent(g->n, l), first = g->n->loop[l].min;
-    const int64_t steps = (extent + unit - 1) / unit, part = extent % unit;
+    const int64_t unit = unit_of(g, l), steps = (extent + unit - 1) / unit, part = extent % unit;
     const int64_t rest = part ? (steps - 1) % factor + 1 : steps % factor, rounds = (steps - rest) / factor;
     const char *v = gen_loop_var(g, l);
 
@@ -203,12 +230,15 @@ static void text_loop(Text *x, int i)
     const Nest *n = g->n;
     const Schedule *s = &n->sched;
     const int l = x->seq[i];
-    const int64_t factor = l == LANE_VAR ? s->lane_tile : l < n->n_out ? s->tile[l] : s->unroll[l];
+    const int64_t factor = l == LANE_VAR ? s->lane_tile : l == IN_VAR ? (g->t->W < IN_UNROLL ? g->t->W : IN_UNROLL)
+                         : l < n->n_out ? s->tile[l] : s->unroll[l];
     const struct { bool var; int64_t off, count; } was = { g->var[l], g->off[l], g->count[l] };
 
     g->inner[l] = x->open;
     if (l == LANE_VAR) {
-        text_runtime(x, i, factor, "b0", "b1");
+        text_runtime(x, i, factor, s->turned ? "c0" : "b0", s->turned ? "c1" : "b1");
+    } else if (l == IN_VAR) {
+        text_box(x, i, factor, 0, g->t->W);
     } else if (l == n->split) {
         const long long at = (long long)n->loop[l].min;
         text_runtime(x, i, factor, at ? gen_text(g, "b0 + %lld", at) : "b0", at ? gen_text(g, "b1 + %lld", at) : "b1");
@@ -217,7 +247,7 @@ static void text_loop(Text *x, int i)
         const char *hi = bound_text(g, p->hi, p->n_hi, false);
         text_runtime(x, i, factor, bound_text(g, p->lo, p->n_lo, true), gen_text(g, "%s + 1", hi));
     } else {
-        text_box(x, i, factor);
+        text_box(x, i, factor, n->loop[l].min, nest_extent(n, l));
     }
     g->var[l] = was.var;
     g->off[l] = was.off;
@@ -297,9 +327,9 @@ static void text_body(Text *x)
     memcpy(from, g->off, sizeof from);
     body_begin(g);
     for (int64_t u = 0; n->n_aggs && u < points(x, true); u++)
-        for (int64_t t = 0; t < points(x, false); t++) {
+        for (int64_t at = 0; at < points(x, false); at++) {
             go_to(x, true, u, from);
-            go_to(x, false, t, from);
+            const int64_t t = go_along_tile(x, at, from);
             const int64_t way = g->ways > 1 ? digit(g, last, from) % g->ways : 0;
             const bool tail = x->across && at_tail(g, from);
             for (int k = 0; k < n->n_aggs; k++) {
@@ -510,7 +540,7 @@ static void text_more(Text *x)
 {
     Gen *g = &x->g;
     const Nest *n = g->n;
-    const char *s = x->partial ? "add" : "0";
+    const char *s = n->sched.turned ? "add || c0 > b0" : x->partial ? "add" : "0";
 
     for (int k = 0; k < x->scope_at; k++) {
         const int l = x->seq[k];
@@ -550,8 +580,41 @@ static void text_scope(Text *x, int i)
     text_results(x);
 }
 
+/* What runs along the vector and has lanes, one vector for each lane: turned over in squares of W by W. */
+static void text_turn(Text *x)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    const int v = n->sched.vec;
+
+    g->turn_at = g->off[v];
+    g->n_turned = g->count[v];
+    for (int k = 0; k < n->n_opds; k++) {
+        if (!gen_turns(n, &n->opd[k]))
+            continue;
+        const Addr a = gen_addr(g, n->opd[k].index, &n->opd[k].at);
+        gen_line(g, "vec turned%d[%lld];", k, (long long)(TURN_BLOCKS * g->t->W * g->n_turned));
+        gen_line(g, "for (int64_t b = c0; b < c1; b++) {");
+        g->depth++;
+        g->var[LANE_VAR] = true;
+        for (int64_t j = 0; j < g->n_turned; j++) {
+            g->off[v] = g->turn_at + j * g->t->W;
+            const bool part = g->tail && j == g->n_turned - 1;
+            gen_line(g, "turn(p%d + %s, %s, turned%d + %lld * (b - c0) + %lld, %lld);", a.buf,
+                     gen_sum(g, gen_here(g, &a), a.k, false, false), part ? g->tail : "W", k,
+                     (long long)(g->n_turned * g->t->W), (long long)j, (long long)g->n_turned);
+        }
+        g->off[v] = g->turn_at;
+        g->var[LANE_VAR] = false;
+        g->depth--;
+        gen_line(g, "}");
+    }
+}
+
 static void text_from(Text *x, int i)
 {
+    if (i == x->turn_at)
+        text_turn(x);
     if (i == x->scope_at && !x->open)
         text_scope(x, i);
     else if (i < x->n_seq)
@@ -561,6 +624,22 @@ static void text_from(Text *x, int i)
 }
 
 /* ---- the function ---- */
+
+/* Vectors are turned inside their own loop, and used by all others. */
+static void sequence_turned(Text *x)
+{
+    const Nest *n = x->g.n;
+
+    x->seq[x->n_seq++] = n->sched.vec;
+    x->turn_at = 1;
+    for (int k = 0; k < n->n_loops; k++)
+        if (n->sched.order[k] != n->sched.vec)
+            x->seq[x->n_seq++] = n->sched.order[k];
+    x->scope_at = x->n_seq;
+    x->seq[x->n_seq++] = LANE_VAR;
+    x->seq[x->n_seq++] = IN_VAR;
+    x->outer = true;
+}
 
 static void text_sequence(Text *x)
 {
@@ -588,6 +667,36 @@ static void text_sequence(Text *x)
             x->scope_at = k + 1;
 }
 
+/* Does an operand differ along output loop l? */
+static bool varies_along(const Nest *n, const Operand *o, int l)
+{
+    return l == LANE_VAR ? n->buf[o->index].lanes : o->at.k[l] != 0;
+}
+
+/* The loops of the operand that most points of the tile read differently go first: each of its values is used up
+ * before the next is loaded, and only the others take registers. */
+static void order_tile(Text *x)
+{
+    const Nest *n = x->g.n;
+    const Operand *most = NULL;
+    double of_most = 0;
+
+    for (int k = 0; k < n->n_opds; k++) {
+        double points = n->opd[k].kind == OPD_load;
+        for (int i = 0; i < x->n_seq && points > 0; i++)
+            if (!is_reduction(n, x->seq[i]) && varies_along(n, &n->opd[k], x->seq[i]))
+                points *= x->seq[i] == LANE_VAR ? n->sched.lane_tile : n->sched.tile[x->seq[i]];
+        if (points > of_most) {
+            of_most = points;
+            most = &n->opd[k];
+        }
+    }
+    for (int first = 1; first >= 0; first--)
+        for (int i = 0; i < x->n_seq; i++)
+            if (!is_reduction(n, x->seq[i]) && (most && varies_along(n, most, x->seq[i])) == first)
+                x->tile[x->n_tile++] = x->seq[i];
+}
+
 static void text_head(Gen *g)
 {
     const Nest *n = g->n;
@@ -596,7 +705,7 @@ static void text_head(Gen *g)
     for (int l = 0; l < n->n_loops; l++)
         buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? l ? "; over" : " over" : l ? "," : "", l,
                    n->loop[l].box ? "" : "<= ", (long long)nest_extent(n, l));
-    buf_printf(g->out, "%s%s */\n", n->n_loops ? "; " : " ", n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
+    buf_printf(g->out, "%s%s */\n", n->n_loops ? "; " : " ", n->sched.turned ? gen_text(g, "over the lanes, vectors along x%d", n->sched.vec) : n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
                : n->sched.vec >= 0 ? gen_text(g, "vectors along x%d", n->sched.vec) : "scalar");
     buf_puts(g->out, "void ");
     nest_name(g->out, n, g->t);
@@ -623,7 +732,8 @@ void nest_text(Buf *out, const Nest *n, const Target *t)
     Text x = { .g = { .n = n, .t = t, .arena = &arena, .out = out, .ways = n->sched.ways > 1 ? n->sched.ways : 1 } };
 
     x.partial = n->sum_lanes || (n->split >= 0 && n->split >= n->n_out);
-    x.across = n->sum_lanes || n->sched.vec >= n->n_out;
+    x.turn_at = -1;
+    x.across = (n->sum_lanes && !n->sched.turned) || n->sched.vec >= n->n_out;
     for (int l = 0; l < N_VARS; l++)
         x.g.count[l] = 1;
     for (int k = 0; k < n->n_aggs; k++)
@@ -631,8 +741,18 @@ void nest_text(Buf *out, const Nest *n, const Target *t)
                           (n->agg[k].keep_place && n->sched.vec >= 0 && n->agg[k].place.k[n->sched.vec]);
     x.g.across = x.across;
     text_head(&x.g);
-    text_sequence(&x);
+    if (n->sched.turned) {
+        sequence_turned(&x);
+        gen_line(&x.g, "for (int64_t c0 = b0; c0 < b1; c0 += %d) {", TURN_BLOCKS);
+        x.g.depth++;
+        gen_line(&x.g, "const int64_t c1 = int_min(c0 + %d, b1);", TURN_BLOCKS);
+    } else {
+        text_sequence(&x);
+    }
+    order_tile(&x);
     text_from(&x, 0);
+    if (n->sched.turned)
+        buf_puts(out, "    }\n");
     buf_puts(out, "}\n");
     arena_free(&arena);
 }

@@ -2,8 +2,8 @@
  *
  * gen.h - what the files that write C text share.
  *
- * The lane blocks are one loop more, LANE_VAR: an output loop, or with sum_lanes a reduction.  A Gen stands at a
- * point of all loops: a loop is a variable of the text plus an offset, or a number where it has no variable.  A loop
+ * The lane blocks are one loop more, LANE_VAR: an output loop, or with sum_lanes a reduction; where vectors are turned,
+ * the lanes of a block are another one, IN_VAR.  A Gen stands at a point of all loops: a loop is a variable of the text plus an offset, or a number where it has no variable.  A loop
  * that is tiled or written out stands for `count` points, `unit` iterations apart; the text of the innermost part is
  * written once for each combination of points. */
 #ifndef SG_GEN_H
@@ -11,7 +11,7 @@
 
 #include "lower/nest.h"
 
-enum { LANE_VAR = MAX_LOOPS, N_VARS };
+enum { LANE_VAR = MAX_LOOPS, IN_VAR, N_VARS };
 enum { MAX_OPDS = 256, MAX_AGGS = 64, MAX_NODES = 4000 };
 enum { EXACT = 1 << 24 };        /* up to here every precision holds integers exactly */
 
@@ -37,6 +37,7 @@ typedef struct Gen {
     bool acc_wide[MAX_AGGS];          /* by aggregate: summed, or compared, in a vector */
     bool across;                /* and their results are numbers, across the vector */
     int ways;                   /* sums that one sum is split into */
+    int64_t turn_at, n_turned;  /* the first point of the vectors that are turned over, and how many */
     /* straight-line code: what was computed, by its text */
     Map known; Val *val; int n_vals, n_temps;
     bool in_scope;              /* addresses go through bases */
@@ -57,6 +58,7 @@ double nest_cost(const Nest *n, const Expr *e);
 void gen_line(Gen *g, const char *fmt, ...) PRINTF(2, 3);
 const char *gen_text(Gen *g, const char *fmt, ...) PRINTF(2, 3);        /* in the arena */
 const char *gen_loop_var(Gen *g, int l);
+bool gen_turns(const Nest *n, const Operand *o);        /* is it read from turned vectors? */
 Addr gen_addr(const Gen *g, int buf, const Affine *a);
 int64_t gen_here(const Gen *g, const Addr *a);          /* its constant at the current point */
 /* c + k over the variables, all or those of the accumulate scope (`inner`); `lead`: starts with a sign. */

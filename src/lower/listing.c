@@ -138,7 +138,7 @@ static void list_loop(Buf *out, const Nest *n, int l, int depth)
 
 static void list_lanes(Buf *out, const Nest *n, int depth)
 {
-    buf_printf(out, "%*sfor lanes:  vectors", 2 * depth, "");
+    buf_printf(out, "%*sfor lanes:  %s", 2 * depth, "", n->sched.turned ? "turned" : "vectors");
     if (n->sched.lane_tile > 1)
         buf_printf(out, ", tile %d", n->sched.lane_tile);
     buf_putc(out, '\n');
@@ -180,7 +180,7 @@ void nest_listing(Buf *out, const Nest *n)
 
     buf_printf(out, "nest %d\n", n->id);
     list_bufs(out, n);
-    if (n->lanes && (!n->sum_lanes || n->sched.lanes_first))
+    if (n->lanes && !n->sched.turned && (!n->sum_lanes || n->sched.lanes_first))
         list_lanes(out, n, depth++);
     scope = depth;
     for (int k = 0; k < n->n_loops; k++)

@@ -80,6 +80,8 @@ typedef struct Schedule {
     int lane_tile;              /* lane blocks a register tile holds */
     int unroll[MAX_LOOPS];      /* iterations (vectors) of a reduction loop that are written out; 1: none */
     bool lanes_first;           /* sum_lanes: lane blocks are the outermost loop; else the outermost of a tile */
+    bool turned;                /* sum_lanes: vectors run along the output loop `vec`; what has lanes and runs along it
+                                 * is turned over first, so that lanes are one more reduction loop */
     int ways;                   /* sums that one sum is split into, over the innermost loop; 1: none */
 } Schedule;
 
@@ -97,6 +99,7 @@ typedef struct Nest {
     NestAgg *agg; int n_aggs;
     NestStore *store; int n_stores;
     Schedule sched;
+    Bound made[3];              /* bounds that nest_schedule made: a nest stays where it is from then on */
 } Nest;
 
 /* What the text is made for. */

@@ -98,6 +98,30 @@ static void prelude_few(Buf *out, const Target *t)
     buf_puts(out, ";\n}\nFN void st_few(real *p, few x, int add) { *(few_at *)p = add ? (few)*(const few_at *)p + x : x; }\n\n");
 }
 
+/* The square of W vectors that stand one after the other, turned over: the vector of row i becomes column i.  Rows
+ * from n on count as 0. */
+static void prelude_turn(Buf *out, const Target *t)
+{
+    const int W = t->W;
+
+    buf_puts(out, "FUNCTION void turn(const real *p, int64_t n, vec *to, int64_t step)\n{\n    const vec none = { 0 };\n");
+    for (int i = 0; i < W; i++)
+        buf_printf(out, "    const vec r0_%d = %d < n ? ld(p + %d) : none;\n", i, i, i * W);
+    int stage = 0;
+    for (int h = W / 2; h >= 1; h /= 2, stage++)
+        for (int i = 0; i < W; i++) {
+            const int low = i & ~h;
+            buf_printf(out, "    const vec r%d_%d = __builtin_shufflevector(r%d_%d, r%d_%d", stage + 1, i, stage, low,
+                       stage, low + h);
+            for (int k = 0; k < W; k++)
+                buf_printf(out, ", %d", (k & ~h) + (i & h) + (k & h ? W : 0));
+            buf_puts(out, ");\n");
+        }
+    for (int i = 0; i < W; i++)
+        buf_printf(out, "    to[%d * step] = r%d_%d;\n", i, stage, i);
+    buf_puts(out, "}\n\n");
+}
+
 static const char prelude_basics[] =
 "FN vec ld(const real *p) { return *(const vec_at *)p; }\n"
 "FN vec ldk(const real *p, int64_t k) { vec r = { 0 }; EACH r[i] = p[i * k]; return r; }\n"
@@ -417,6 +441,7 @@ void nest_prelude(Buf *out, const Target *t)
     prelude_types(out, t);
     prelude_few(out, t);
     buf_puts(out, prelude_basics);
+    prelude_turn(out, t);
     prelude_builtins(out, t);
     buf_puts(out, prelude_numbers);
     buf_puts(out, t->f64 ? prelude_f64 : prelude_f32);

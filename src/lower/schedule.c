@@ -137,7 +137,8 @@ static int vector_loop(const Nest *n)
  * and 16 or 32 registers.  The
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
-enum { MIN_BODY = 32, MAX_BODY = 320, LATENCY = 5, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64 };
+enum { MIN_BODY = 32, MAX_BODY = 320, LATENCY = 5, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64,
+       MIN_USES = 4 };
 enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
 
 typedef struct Model {
@@ -146,6 +147,7 @@ typedef struct Model {
     int number;                         /* bytes of one */
     int max_live, max_tile;             /* registers a tile may take; points it may have */
     int blocks;                         /* of lanes, in a call; 0: not known */
+    double round;                       /* what a round of a loop costs beside its body */
     int red[MAX_LOOPS], n_red;          /* the order of the reduction loops */
     int64_t f[N_VARS];                  /* points of each loop in the body */
     double rounds;                      /* reduction points of one tile */
@@ -172,7 +174,7 @@ static double distinct(const Model *m, const Affine *a, int64_t lane_step, const
     int len = 0;
 
     for (int l = 0; l < N_VARS; l++) {
-        int64_t by = l == LANE_VAR ? lane_step : a->k[l] < 0 ? -a->k[l] : a->k[l];
+        int64_t by = l == LANE_VAR ? lane_step : l >= MAX_LOOPS ? 0 : a->k[l] < 0 ? -a->k[l] : a->k[l];
         if (!by || points[l] <= 1)
             continue;
         by *= m->n->sched.vec == l ? m->W : 1;
@@ -364,7 +366,7 @@ static double tile_cost(const Model *m)
                 : n->agg[k].e->op == OP_mul ? 0 : T * U;
     const double latency = LATENCY * U / n->sched.ways, issue = (in.ops + in.loads + 6) / 5.5;
     const double body = max2(max2(in.ops / 2, in.loads / 2), max2(latency, issue));
-    const double all = m->rounds / U * body * (1 + 16 / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
+    const double all = m->rounds / U * body * (1 + m->round / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
     double memory;
     innermost(m, &memory);
     return cost + max2(all, memory) + 0.3 * (all < memory ? all : memory);
@@ -646,8 +648,8 @@ static double bytes_in_all(const Model *m, int l, int64_t part)
     return bytes;
 }
 
-/* Iterations of reduction loop l that go together, so that what they read stays in the second cache; a divisor of
- * the extent.  0: all of them do, or none. */
+/* Iterations of reduction loop l that go together, so that what they read stays in the second cache.  0: all of them
+ * do, or none. */
 static int64_t block_of(const Model *m, int l)
 {
     const int64_t e = nest_extent(m->n, l);
@@ -655,10 +657,13 @@ static int64_t block_of(const Model *m, int l)
     if (!sums_in_place(m->n) || m->n->lanes || !m->n->loop[l].box || l == m->n->split || l == m->n->sched.vec ||
         nest_bounded_by(m->n, l) || bytes_in_all(m, -1, 0) <= L2 || e < 4 * MIN_BLOCK)
         return 0;
-    for (int64_t b = e / 2; b >= MIN_BLOCK; b--)
-        if (e % b == 0 && (bytes_in_all(m, l, b) <= L2 / 2 || b < 2 * MIN_BLOCK))
-            return b;
-    return 0;
+    int64_t b = e / 2;
+    while (b > MIN_BLOCK && bytes_in_all(m, l, b) > L2 / 2)
+        b = (b + 1) / 2;
+    for (int64_t d = b; 2 * d > b; d--)
+        if (e % d == 0)
+            return d;
+    return (b + 3) / 4 * 4;
 }
 
 static void split_affine(Affine *a, int l, int64_t block)
@@ -667,7 +672,8 @@ static void split_affine(Affine *a, int l, int64_t block)
     a->k[l] = a->k[l + 1] * block;
 }
 
-/* Reduction loop l becomes two: over blocks, which goes outside the tiles, and within one. */
+/* Reduction loop l becomes two: over blocks, which goes outside the tiles, and within one, of which the last may be
+ * shorter. */
 static void make_blocks(Model *m, int l, int64_t block)
 {
     Nest *n = m->n;
@@ -678,8 +684,17 @@ static void make_blocks(Model *m, int l, int64_t block)
     n->n_loops++;
     n->split += n->split > l;
     n->sched.vec += n->sched.vec > l;
-    n->loop[l] = (NestLoop){ .min = 0, .max = e / block - 1, .box = true };
-    n->loop[l + 1].max = n->loop[l + 1].min + block - 1;
+    n->loop[l] = (NestLoop){ .min = 0, .max = (e - 1) / block, .box = true };
+    NestLoop *in = &n->loop[l + 1];
+    const int64_t min = in->min, max = in->max;
+    in->max = min + block - 1;
+    if (e % block) {
+        n->made[0] = (Bound){ .e.c = min, .d = 1 };
+        n->made[1] = (Bound){ .e.c = in->max, .d = 1 };
+        n->made[2] = (Bound){ .e.c = max, .d = 1 };
+        n->made[2].e.k[l] = -block;
+        *in = (NestLoop){ .min = min, .max = in->max, .lo = n->made, .n_lo = 1, .hi = n->made + 1, .n_hi = 2 };
+    }
     m->outer[l] = true;
 }
 
@@ -702,6 +717,79 @@ static void choose_outer(Model *m)
         m->speed[k] = n->opd[k].kind != OPD_load || all_bytes(m, &n->opd[k]) <= L2 ? 24 : 10;
 }
 
+/* ---- sums over lanes alone ---- */
+
+/* Whether vectors may run along output loop v, all that has lanes and runs along it being turned over. */
+static bool turns_along(const Nest *n, int v)
+{
+    bool any = false;
+
+    for (int k = 0; k < n->n_stores; k++)
+        if (n->store[k].at.k[v] != 1)
+            return false;
+    for (int k = 0; k < n->n_opds; k++) {
+        const Operand *o = &n->opd[k];
+        if ((o->kind != OPD_load && o->kind != OPD_agg && o->at.k[v]) || (o->kind == OPD_load && (o->at.k[v] | 1) != 1))
+            return false;
+        if (o->kind != OPD_load || !n->buf[o->index].lanes || !o->at.k[v])
+            continue;
+        for (int l = 0; l < n->n_loops; l++)
+            if (l != v && o->at.k[l])
+                return false;
+        any = true;
+    }
+    return any;
+}
+
+static bool is_wide_along(const Nest *n, const Expr *e, int v)
+{
+    bool any = e->op == OP_col && n->opd[e->col].at.k[v];
+
+    for (int k = 0; k < e->n_args; k++)
+        any |= is_wide_along(n, e->arg[k], v);
+    return any;
+}
+
+/* The output loop that vectors are turned along; -1: the sums run across vectors of lanes.  Turning pays where each
+ * sum has few numbers beside the lanes, and others use what was turned. */
+static int turned_loop(const Nest *n)
+{
+    bool ok = n->sum_lanes && sums_in_place(n) && n->n_loops == n->n_out;
+
+    for (int k = 0; ok && k < n->n_aggs; k++)
+        ok = body_is_zero(n, n->agg[k].e);
+    for (int v = n->n_loops - 1; ok && v >= 0; v--) {
+        int64_t others = 1;
+        for (int l = 0; l < n->n_loops; l++)
+            others *= l != v && others < MIN_USES ? nest_extent(n, l) : 1;
+        bool wide = turns_along(n, v) && nest_extent(n, v) >= MIN_USES && others >= MIN_USES;
+        for (int k = 0; k < n->n_aggs; k++)
+            wide = wide && is_wide_along(n, n->agg[k].e, v);
+        if (wide)
+            return v;
+    }
+    return -1;
+}
+
+/* Two vectors, and as many points of another loop as there are registers. */
+static void schedule_turned(Model *m)
+{
+    Schedule *s = &m->n->sched;
+    const int per_vector = (int)(m->max_tile / m->n_accs);
+    int other = -1;
+
+    s->tile[s->vec] = steps_of(m, s->vec) > 1 && per_vector > 1 ? 2 : 1;
+    for (int l = 0; l < m->n->n_loops; l++)
+        if (l != s->vec && (other < 0 || nest_extent(m->n, l) >= nest_extent(m->n, other)))
+            other = l;
+    const int64_t most = per_vector / s->tile[s->vec], e = other < 0 ? 1 : nest_extent(m->n, other);
+    for (int64_t f = 1, least = INT64_MAX; f <= most && f <= e; f++)
+        if ((e + f - 1) / f + (e % f > 0) <= least) {
+            least = (e + f - 1) / f + (e % f > 0);
+            s->tile[other] = (int)f;
+        }
+}
+
 void nest_schedule(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
@@ -709,6 +797,7 @@ void nest_schedule(Nest *n, const Target *t)
 
     m.max_live = t->regs == 32 ? 30 : 15;
     m.max_tile = t->regs == 32 ? 24 : 12;
+    m.round = t->regs == 32 ? 4 : 16;
     plainer(n);
     *s = (Schedule){ .lane_tile = 1, .ways = 1 };
     for (int l = 0; l < MAX_LOOPS; l++) {
@@ -722,10 +811,17 @@ void nest_schedule(Nest *n, const Target *t)
     }
     for (int l = 0; l < N_VARS; l++)
         m.f[l] = 1;
+    const int turned = turned_loop(n);
+    if (turned >= 0) {
+        s->vec = turned;
+        s->turned = true;
+        schedule_turned(&m);
+        return;
+    }
     choose_outer(&m);
     m.rounds = n->sum_lanes && !s->lanes_first ? SOME_BLOCKS : 1;
     for (int l = n->n_out; l < n->n_loops; l++)
-        m.rounds *= m.outer[l] ? 1 : (double)steps_of(&m, l) * (n->loop[l].box ? 1 : 0.6);
+        m.rounds *= m.outer[l] ? 1 : (double)steps_of(&m, l) * (n->loop[l].box || n->loop[l].lo == n->made ? 1 : 0.6);
     m.most_body = nest_work(n) / 100;
     m.most_body = m.most_body < MIN_BODY ? MIN_BODY : m.most_body > MAX_BODY ? MAX_BODY : m.most_body;
     try_orders(&m);

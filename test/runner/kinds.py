@@ -282,6 +282,9 @@ def check_needs(case, text):
         elif need == 'terminal':
             if not have_terminal():
                 raise Skip('no pseudo-terminals here (/dev/pts is not mounted)')
+        elif need == 'avx2':
+            if not have_avx2():
+                raise Skip('this processor has no AVX2')
         elif not os.path.exists(os.path.join(SHARED, need)):
             raise Skip(f'../shared/data/{need} is not there')
 
@@ -291,6 +294,14 @@ def have_terminal():
         for fd in os.openpty():
             os.close(fd)
         return True
+    except OSError:
+        return False
+
+
+def have_avx2():
+    try:
+        with open('/proc/cpuinfo', encoding='ascii', errors='replace') as f:
+            return ' avx2' in f.read()
     except OSError:
         return False
 

@@ -128,11 +128,6 @@ def random_loops(settings):
     yield from loops_of(settings, '0..119', 3600)
 
 
-def spellings(settings):
-    """test/loops.py: names, column order and join syntax make no other loops."""
-    yield from tap_program(settings, 'loops', [sys.executable, os.path.join(ROOT, 'test', 'loops.py'), '--bin', settings.bin])
-
-
 def mutations(settings):
     """test/mutate.py: broken models, hostile databases and files, under the sanitizers."""
     binary = settings.asan or settings.bin
@@ -147,7 +142,7 @@ def kills(settings):
 
 
 QUICK = (unit, corpora)
-USUAL = (unit, corpora, documents, spellings, some_loops)
-ALL = (unit, corpora, documents, spellings, random_models, random_loops, mutations, kills)
+USUAL = (unit, corpora, documents, some_loops)
+ALL = (unit, corpora, documents, random_models, random_loops, mutations, kills)
 
 __all__ = ['QUICK', 'USUAL', 'ALL', 'Skip']

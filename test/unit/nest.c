@@ -657,8 +657,9 @@ static int model_cases(Case **c, int lanes)
     ADD(product, 7, 19, 23, false, false), ADD(product, 12, 16, 8, true, false), ADD(product, 5, 6, 37, false, true);
     ADD(product, 24, 32, 9, false, false), ADD(product, 3, 5, 2, true, true);
     ADD(product_split, 12, 20, 11, 0), ADD(product_split, 6, 11, 13, 1), ADD(product_split, 9, 17, 29, 2);
+    ADD(product, 3, 20, 6007, true, false), ADD(product_split, 18, 4, 6011, 0);
     ADD(product_lanes, lanes, 12, 31), ADD(product_lanes, lanes, 13, 7), ADD(outer_product, lanes, 12, 20);
-    ADD(outer_product, lanes, 5, 7), ADD(window_max, lanes), ADD(window_max, 0);
+    ADD(outer_product, lanes, 5, 7), ADD(outer_product, lanes, 6, 37), ADD(window_max, lanes), ADD(window_max, 0);
     ADD(elementwise, lanes, 24), ADD(elementwise, 0, 53), ADD(elementwise, 0, 3);
     ADD(row_quotient, lanes, 6, 10), ADD(row_quotient, 0, 6, 10), ADD(row_quotient, 0, 20, 33);
     ADD(triangle, 13, 24, false), ADD(triangle, 13, 8, true), ADD(triangle, 9, 3, false);
