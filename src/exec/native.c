@@ -347,7 +347,7 @@ void rel_done(Native *n, Rel *r)
             release(n, r->src[s]);
 }
 
-static void count_readers(Native *n)
+static void count_all_readers(Native *n)
 {
     for (int k = 0; k < n->n_rels; k++)
         n->rel[k].readers_left = 0;
@@ -405,7 +405,7 @@ static bool evaluate_needed(Native *n)
 {
     if (!settle_new(n))
         return false;
-    count_readers(n);
+    count_all_readers(n);
     for (int k = 0; k < n->n_rels; k++) {
         if (!n->rel[k].needed)
             continue;

@@ -20,7 +20,8 @@
  *   native_ints.c     kernels on integers, truth values and texts
  *   native_kernels.c  kernels on numbers, for float and double, for several kinds of CPU
  *   native_compute.c  numeric phase: rows, sums, picks
- *   native_nest.c     blocks as loop nests: what is lowered, compiled, and run in place of a tuple list
+ *   native_nest.c     blocks as loop nests in place of tuple lists: what is lowered and compiled
+ *   native_sweep.c    nests at work: lanes in parts, blocks of lanes
  *   native_pool.c     threads */
 #ifndef SG_NATIVE_H
 #define SG_NATIVE_H

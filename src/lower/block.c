@@ -894,6 +894,21 @@ static Expr *key_number(Lower *l, const Lin *x)
 
 static Expr *convert(Lower *l, const Expr *e);
 
+static Expr *as_found(void *arg, const Expr *col)
+{
+    const Lower *l = arg;
+    Expr *e = ex_copy(l->a, col);
+
+    e->nullable = col_of(l, col)->kind == REG_none;
+    return e;
+}
+
+/* As the data is, which says more than the text. */
+static bool is_never_null(Lower *l, const Expr *e)
+{
+    return !ex_map(l->a, e, as_found, l)->nullable;
+}
+
 /* CASE branches whose condition is settled by nothing being NULL fall away. */
 static Expr *convert_cond(Lower *l, const Expr *e)
 {
@@ -902,6 +917,10 @@ static Expr *convert_cond(Lower *l, const Expr *e)
 
     for (; k + 1 < e->n_args; k += 2) {
         const Op op = e->arg[k]->op;
+        if ((op == OP_is_null || op == OP_not_null) && !is_never_null(l, e->arg[k]->arg[0])) {
+            refuse(l, "it asks whether a number is missing");
+            return NULL;
+        }
         if (op == OP_is_null)
             continue;
         if (op == OP_not_null)
@@ -1108,7 +1127,7 @@ static bool add_count(Lower *l, int c)
 {
     const Expr *e = l->b->col[c].e;
 
-    if (l->masked && !l->certain)
+    if (l->masked && !(l->certain && all_box(&l->out->nest)))       /* as many for every place */
         return refuse(l, "it counts rows that are known only when it runs");
     if (e && !(e->type == T_REAL ? convert(l, e) != NULL : never_null(l, e)))
         return refuse(l, "it counts what may be NULL");

@@ -156,6 +156,7 @@ typedef struct Model {
     bool in_agg[MAX_OPDS];
     double most_body;                   /* text that the nest's work is worth compiling, in operations */
     double n_accs;                      /* registers that one point of the tile takes */
+    bool places;                        /* winners' places are kept: constants and masks take registers as well */
     Schedule best;
     double best_cost;
 } Model;
@@ -382,7 +383,7 @@ static bool tile_fits(const Model *m)
         return true;
     if (in.ops > MAX_BODY || demand_of(m, true).ops > MAX_BODY)
         return false;
-    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + 1 <= m->max_live
+    return m->n->n_aggs ? T * m->n_accs * m->n->sched.ways + in.held + (m->places ? m->max_live / 2 : 1) <= m->max_live
                         : T <= 4 && demand_of(m, true).ops <= 2 * MIN_BODY;
 }
 
@@ -797,7 +798,6 @@ void nest_schedule(Nest *n, const Target *t)
 
     m.max_live = t->regs == 32 ? 30 : 15;
     m.max_tile = t->regs == 32 ? 24 : 12;
-    m.round = t->regs == 32 ? 4 : 16;
     plainer(n);
     *s = (Schedule){ .lane_tile = 1, .ways = 1 };
     for (int l = 0; l < MAX_LOOPS; l++) {
@@ -807,8 +807,10 @@ void nest_schedule(Nest *n, const Target *t)
     s->vec = vector_loop(n);
     for (int k = 0; k < n->n_aggs; k++) {
         m.n_accs += n->agg[k].keep_place ? 2 : 1;
+        m.places |= n->agg[k].keep_place && t->regs == 32;
         mark_loads(&m, n->agg[k].e);
     }
+    m.round = t->regs == 32 && !m.places ? 8 : 16;
     for (int l = 0; l < N_VARS; l++)
         m.f[l] = 1;
     const int turned = turned_loop(n);

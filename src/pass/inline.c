@@ -12,7 +12,7 @@
 
 #define COST_MAX 8                      /* operations a row, over all readers */
 
-static bool reads_real(void *arg, const Expr *e)
+static bool reads_a_number(void *arg, const Expr *e)
 {
     (void)arg;
     return e->op == OP_col && e->type == T_REAL;
@@ -55,11 +55,11 @@ static int row_cost(const Block *b)
         if (b->src[s].join != JOIN_inner)
             return -1;
     for (int w = 0; w < b->n_where; w++)
-        if (ex_any(b->where[w], reads_real, NULL))
+        if (ex_any(b->where[w], reads_a_number, NULL))
             return -1;
     for (int c = 0; c < b->n_cols; c++) {
         const Expr *e = b->col[c].e;
-        if (ex_any(e, is_dear, NULL) || (e->type != T_REAL && ex_any(e, reads_real, NULL)))
+        if (ex_any(e, is_dear, NULL) || (e->type != T_REAL && ex_any(e, reads_a_number, NULL)))
             return -1;
         cost += cost_of(e);
     }
@@ -106,7 +106,7 @@ static bool may_read_inlined(const Prog *p, const Block *r, int s)
 }
 
 /* Readers of b; -1: one of them needs it stored. */
-static int count_readers(const Prog *p, const Block *b)
+static int readers_of(const Prog *p, const Block *b)
 {
     int n = 0;
 
@@ -139,7 +139,7 @@ static bool is_asked_for(const Prog *p, const Block *b, Block *const *keep, int 
 
 typedef struct Shift { Arena *a; int src; const Block *b; } Shift;
 
-static Expr *own_column(void *arg, const Expr *col)
+static Expr *column_inside(void *arg, const Expr *col)
 {
     const Shift *s = arg;
     Expr *e = ex_copy(s->a, col);
@@ -156,7 +156,7 @@ static Expr *in_its_place(void *arg, const Expr *col)
     if (col->src < s->src)
         return NULL;
     if (col->src == s->src)
-        return ex_map(s->a, s->b->col[col->col].e, own_column, arg);
+        return ex_map(s->a, s->b->col[col->col].e, column_inside, arg);
     Expr *e = ex_copy(s->a, col);
     e->src += s->b->n_src - 1;
     return e;
@@ -212,7 +212,7 @@ static void inline_source(Prog *p, Block *r, int at)
     r->src = src;
     r->n_src = n;
     for (int w = 0; w < b->n_where; w++)
-        blk_add_where(p, r, ex_map(shift.a, b->where[w], own_column, &shift));
+        blk_add_where(p, r, ex_map(shift.a, b->where[w], column_inside, &shift));
 }
 
 static void inline_everywhere(Prog *p, const Block *b)
@@ -228,7 +228,7 @@ void pass_inline(Prog *p, Block *const *keep, int n_keep)
     for (int k = 0; k < p->n_blocks; k++) {
         const Block *b = p->block[k];
         const int cost = is_asked_for(p, b, keep, n_keep) ? -1 : row_cost(b);
-        const int readers = cost < 0 ? -1 : count_readers(p, b);
+        const int readers = cost < 0 ? -1 : readers_of(p, b);
         if (readers > 0 && cost * readers <= COST_MAX)
             inline_everywhere(p, b);
     }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native_nest.h - what the two files of nests share: native_nest.c settles and compiles them, native_sweep.c runs them. */
+#ifndef SG_NATIVE_NEST_H
+#define SG_NATIVE_NEST_H
+
+#include "exec/native.h"
+
+struct NestPlan {
+    Arena arena;
+    Lowered low;
+    NestFn *fn;                         /* NULL: not compiled yet */
+    void **p;                           /* buffers, for the next run */
+    Arr partial;                        /* sums over the lanes, by part */
+};
+
+/* L lanes in n parts of `step` blocks: cut by their number alone, so that sums by part do not depend on threads. */
+typedef struct Parts { size_t blocks, step; int n; } Parts;
+Parts nest_parts(Native *n, size_t L);
+size_t nest_blocks(Native *n, size_t L);
+
+/* The layout in which a nest reads source s: with the lanes chosen (batch), or as it is. */
+Lay *nest_lay(Native *n, Rel *r, int s, bool batch, bool *err);
+
+#endif
