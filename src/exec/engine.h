@@ -20,7 +20,8 @@ typedef struct EngineOpts {
     bool no_loops;              /* native: tuple lists only; nothing is compiled */
     bool all_loops;             /* native: compile nests however little they have to do */
     const char *keep_c;         /* native: a file that generated C is added to, made by the caller; or NULL */
-    void (*no_cc)(void *arg, const Err *why); void *no_cc_arg;      /* native: called where it must do without a compiler; or NULL */
+    /* native: called where it must do without a compiler; or NULL */
+    void (*no_cc)(void *arg, const Err *why); void *no_cc_arg;
 } EngineOpts;
 
 typedef struct EngineOps {

@@ -114,19 +114,19 @@ static double rel_megabytes(const Rel *r)
 /* SQLGRAD_TRACE=exec: what each block was and took, on stderr. */
 static void print_trace(const Native *n)
 {
-    fprintf(stderr, "%-28s %-6s %9s %5s %9s %8s  %4s %9s %5s %9s\n", "block", "kind", "rows", "lanes", "tuples", "MB", "sett", "ms",
-            "comp", "ms each");
     fprintf(stderr, "arrays: %.1f MB, at most %.1f MB\n", 1e-6 * (double)n->used, 1e-6 * (double)n->most_used);
+    fprintf(stderr, "%-28s %-6s %9s %5s %9s %8s  %4s %9s %5s %9s\n", "block", "kind", "rows", "lanes", "tuples", "MB",
+            "sett", "ms", "comp", "ms each");
     for (int k = 0; k < n->n_rels; k++) {
         const Rel *r = &n->rel[k];
         const Plan *p = &r->plan;
         size_t tuples = 0;
         for (int g = 0; g < p->n_legs; g++)
             tuples += p->leg[g].n;
-        if (r->evaluated)
+        if (r->evaluated || r->spent.computed)
             fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu %8.1f  %4d %9.3f %5d %9.3f %s%s%s%s%s %s\n", r->b->name,
-                    block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, rel_megabytes(r), r->spent.settled, 1e3 * r->spent.settling,
-                    r->spent.computed, r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
+                    block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, rel_megabytes(r), r->spent.settled,
+                    1e3 * r->spent.settling, r->spent.computed, r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
                     p->nest ? "nest " : "", p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
                     p->n_legs && !p->nest && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "",
                     p->no_nest && !p->nest ? p->no_nest : "");

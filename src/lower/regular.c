@@ -36,7 +36,7 @@ static bool digit_holds(const Look *l, const Digit *d)
     return true;
 }
 
-static int compare_codes(const void *x, const void *y)
+static int by_code(const void *x, const void *y)
 {
     const int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
 
@@ -49,7 +49,7 @@ bool regular_distinct_codes(const int64_t *code, int64_t n, int64_t stride, Aren
 
     for (int64_t i = 0; i < n; i++)
         v[i] = code[i * stride];
-    qsort(v, (size_t)n, sizeof *v, compare_codes);
+    qsort(v, (size_t)n, sizeof *v, by_code);
     for (int64_t i = 1; i < n; i++)
         if (v[i] == v[i - 1])
             return false;
@@ -185,7 +185,7 @@ static bool fit_codes(const Look *l, int c, int *dim)
     return false;
 }
 
-static RegCol look_at(const Look *l, int c)
+static RegCol look_at_column(const Look *l, int c)
 {
     RegCol col = { .kind = REG_affine };
 
@@ -210,7 +210,7 @@ bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key,
         return false;
     out->col = ARENA_ARRAY(a, RegCol, n_cols + 1);
     for (int c = 0; c < n_cols; c++) {
-        out->col[c] = key[c] ? look_at(&l, c) : (RegCol){ .kind = kind[c] };
+        out->col[c] = key[c] ? look_at_column(&l, c) : (RegCol){ .kind = kind[c] };
         out->lanes |= out->col[c].kind == REG_lane;
     }
     return true;
