@@ -674,8 +674,13 @@ class Writer:
         self.emit(kept, text)
         q = Query(self)
         a, b = q.source(rel), q.source(kept)
-        q.where += [f"{a}.{d.name} = {b}.{names[d.name]}" for d in rel.dims]
+        upto = len(over) == 1 and over[0].is_int() and r.random() < 0.25
+        q.where += [f"{a}.{d.name} {'<=' if upto and d is over[0] else '='} {b}.{names[d.name]}" for d in rel.dims]
         dims = self.carry(q, rel, a, keep)
+        if upto:
+            out = self.new(dims)
+            q.cols.append(f"SUM({a}.{x} * 0.8) + 0.1 * COUNT(*) AS {out.vals[0]}")
+            return self.emit(out, q.text(True))
         out = self.new(dims + (self.carry(q, rel, a, over) if r.random() < 0.5 else []))
         q.cols.append(f"{r.choice([f'{a}.{v}' for v in rel.vals])} * 1.1 AS {out.vals[0]}")
         return self.emit(out, q.text())
@@ -697,15 +702,26 @@ class Writer:
         self.heads.append(f"-- @data(batch = {lead.name})\nCREATE TABLE {name} ({lead.name} INTEGER, {label} INTEGER);\n")
         q = Query(self)
         a, b = q.source(rel), q.source(Rel(name, [lead, Dim(label, d.values)], []))
-        q.where += [f"{a}.{rel.lead()[0].name} = {b}.{lead.name}", f"{a}.{d.name} = {b}.{label}"]
+        k, at = f"{a}.{d.name}", f"{b}.{label}"
+        form = r.choice(["at", "at", "at", "sum", "upto", "case", "by", "by", "add"])
+        q.where.append(f"{a}.{rel.lead()[0].name} = {b}.{lead.name}")
+        if form in ("at", "sum", "upto"):
+            q.where.append(f"{k} <= {at}" if form == "upto" else r.choice([f"{k} = {at}", f"{at} = {k}", f"{k} / 2 = {at} / 2"]))
         x = r.choice(self.values_of(a, rel))
-        if r.random() < 0.5:
-            out = self.new(self.carry(q, rel, a, [k for k in rel.dims if k is not d]))
-            q.cols.append(f"-{x} AS {out.vals[0]}")
-            return self.emit(out, q.text())
-        out = self.new(self.carry(q, rel, a, rel.lead()))
-        q.cols.append(f"SUM({x} * {x} - {x}) AS {out.vals[0]}")
-        return self.emit(out, q.text(True))
+        if form in ("sum", "upto"):
+            out = self.new(self.carry(q, rel, a, rel.lead() + [e for e in rel.free() if e is not d and r.random() < 0.5]))
+            q.cols.append(f"SUM({x} * {x} - {x}) + 0.1 * COUNT(*) AS {out.vals[0]}")
+            return self.emit(out, q.text(True))
+        if form == "by":                # over the batch: for each label
+            dims = [Dim(self.fresh("k"), d.values)] + self.carry(q, rel, a, [e for e in rel.free() if r.random() < 0.4])
+            q.key(at, dims[0].name)
+            out = self.new(dims)
+            q.cols.append(f"{r.choice(['SUM', 'AVG'])}({x} * 0.7) AS {out.vals[0]}")
+            return self.emit(out, q.text(True))
+        out = self.new(self.carry(q, rel, a, rel.dims))
+        e = {"at": f"-{x}", "case": f"CASE WHEN {k} = {at} THEN {x} ELSE 0.1 * {x} END", "add": f"{x} + 0.2 * {at}"}[form]
+        q.cols.append(f"{e} AS {out.vals[0]}")
+        return self.emit(out, q.text())
 
     def gather(self):
         """Through a table of what meets what: an embedding, a graph."""

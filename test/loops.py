@@ -4,9 +4,9 @@
 loops.py [--bin PATH] [--show SPELLING]   prints `ok SPELLING` for each
 
 One model (convolution, pooling, a dense layer, softmax) is written in several spellings.  Names and the way a
-condition is written must change nothing in `explain --stage loop` but names; the order of FROM, nothing but the numbers of
-buffers and loops.  Where columns stand in another order, rows are numbered otherwise: then the paths, the loops with their
-extents and what is vectorised must be the same, nest by nest; which addresses they read may differ."""
+condition is written must change nothing in `explain --stage loop` but names; the order of factors, nothing but the numbers
+of buffers.  The order of FROM and of columns says in which order loops and rows are numbered: then the paths, how many
+iterations there are and what is vectorised must be the same, nest by nest; which addresses they read may differ."""
 import argparse
 import math
 import os
@@ -158,7 +158,7 @@ def keys(model):
 
 
 SPELLINGS = {
-    # name: (text, what must be the same: all, or all but the numbers of buffers, or the shapes)
+    # name: (text, what must be the same: all, or all but the numbers of buffers and loops, or the shapes)
     "renamed": (renamed(MODEL), "all"),
     "join on": (statements(MODEL, join_on), "all"),
     "bounds": (bounds(MODEL), "all"),
@@ -166,8 +166,8 @@ SPELLINGS = {
     "conjuncts reversed": (statements(MODEL, lambda t, c: where(t, c[::-1])), "all"),
     "equalities turned": (re.sub(r"(\w+\.\w+) = (\w+\.\w+)", r"\2 = \1", MODEL), "all"),
     "products turned": (re.sub(r"(\w+\.\w+) \* (\w+\.\w+)\)", r"\2 * \1)", MODEL), "numbers"),
-    "sources reversed": (statements(MODEL, lambda t, c: where(t[::-1], c)), "numbers"),
-    "all of these": (bounds(renamed(statements(MODEL, lambda t, c: join_on(t[::-1], c[::-1])))), "numbers"),
+    "all of these": (bounds(renamed(statements(MODEL, lambda t, c: join_on(t, c[::-1])))), "all"),
+    "sources reversed": (statements(MODEL, lambda t, c: where(t[::-1], c)), "shapes"),
     "columns reversed": (columns(MODEL), "shapes"),
     "keys reversed": (keys(MODEL), "shapes"),
     "columns and keys reversed": (keys(columns(MODEL)), "shapes"),

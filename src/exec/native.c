@@ -417,6 +417,16 @@ static bool evaluate_needed(Native *n)
     return nest_flush(n);
 }
 
+/* What the last run asked for once more, and all of it is kept: for what was released and is wanted after all. */
+static bool evaluate_again(Native *n)
+{
+    n->keep_all = true;
+    const bool ok = evaluate_needed(n);
+    arena_free(&n->scratch);
+    n->keep_all = false;
+    return ok;
+}
+
 static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_step, Err *err)
 {
     Native *n = native_of(e);
@@ -675,6 +685,9 @@ static Code native_fetch(Engine *e, const Block *b, bool hidden, Table *out, Err
 
     n->err = err;
     n->at = b;
+    if (!r->evaluated && r->needed && !evaluate_again(n))
+        return done(n, false);
+    n->at = b;
     if (!r->evaluated)
         return done(n, native_fail(n, E_USAGE, ERR_native_table, "it was not evaluated"));
     for (int c = 0; c < b->n_cols; c++)
@@ -709,11 +722,8 @@ static const Block *native_nonfinite(Engine *e)
     Native *n = native_of(e);
     Err again = { 0 };
 
-    n->err = &again;                            /* once more, and all of it is kept */
-    n->keep_all = true;
-    evaluate_needed(n);
-    arena_free(&n->scratch);
-    n->keep_all = false;
+    n->err = &again;
+    evaluate_again(n);
     for (int k = 0; k < n->n_rels; k++)
         for (int c = 0; n->rel[k].evaluated && c < n->rel[k].lay.n_cols; c++)
             if (!lay_finite(n, &n->rel[k].lay, c))

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_PARTS  16                   /* of the lanes, and so of partial sums */
+#define MOST_BLOCKS 8                   /* lane blocks of a part: large sums are written once a part */
 #define LEAST_WORK 3e8                  /* multiply-adds of a run that are worth a compiler's time */
 
 typedef struct NestLib { struct NestLib *next; CcLib lib; } NestLib;
@@ -34,7 +35,7 @@ Parts nest_parts(Native *n, size_t L)
 {
     Parts p = { .blocks = nest_blocks(n, L) };
 
-    p.step = p.blocks / 4 < 4 ? p.blocks / 4 : 4;
+    p.step = p.blocks / 2 < MOST_BLOCKS ? p.blocks / 2 : MOST_BLOCKS;   /* two threads share the smallest batches */
     if (p.step * MAX_PARTS < p.blocks)
         p.step = (p.blocks + MAX_PARTS - 1) / MAX_PARTS;
     if (p.step == 0)
@@ -257,6 +258,9 @@ void nest_drop(Native *n, Rel *r)
     arr_drop(n, &np->partial);
     if (r->lay.gen == &np->low.out)
         r->lay.gen = NULL;
+    r->lay.place_only = false;
+    for (int c = 0; c < r->lay.n_cols; c++)             /* a list may come next: its numbers are not in blocks */
+        r->lay.col[c].blk_only = false;
     arena_free(&np->arena);
     mem_free(np);
     r->plan.nest = NULL;

@@ -578,13 +578,42 @@ static bool may_end(const Model *m, int l)
     return !m->outer[l] && n->loop[l].box && l != n->split && !nest_bounded_by(n, l) && !keeps_places(n);
 }
 
-/* The nest's order, but for x and then y, which go to the end (-1: none). */
+/* How far apart what neighbouring iterations of loop l read is, all operands together. */
+static int64_t stride_sum(const Nest *n, int l)
+{
+    int64_t sum = 0;
+
+    for (int k = 0; k < n->n_opds; k++)
+        if (n->opd[k].kind == OPD_load)
+            sum += (n->opd[k].at.k[l] < 0 ? -n->opd[k].at.k[l] : n->opd[k].at.k[l]) % ((int64_t)1 << 40);
+    return sum;
+}
+
+/* Far strides outside, so that the order does not depend on how the loops were written; not where bounds or winners
+ * depend on the order. */
+static void sort_reductions(Model *m)
+{
+    const Nest *n = m->n;
+    bool free = !keeps_places(n);
+
+    for (int l = n->n_out; l < n->n_loops; l++)
+        free = free && n->loop[l].box;
+    for (int i = 1; free && i < m->n_red; i++)
+        for (int j = i; j > 0 && stride_sum(n, m->red[j - 1]) < stride_sum(n, m->red[j]); j--) {
+            const int l = m->red[j];
+            m->red[j] = m->red[j - 1];
+            m->red[j - 1] = l;
+        }
+}
+
+/* Far strides outside or the nest's order, but for x and then y, which go to the end (-1: none). */
 static void reductions_ending(Model *m, int x, int y)
 {
     m->n_red = 0;
     for (int l = m->n->n_out; l < m->n->n_loops; l++)
         if (l != x && l != y && !m->outer[l])
             m->red[m->n_red++] = l;
+    sort_reductions(m);
     if (x >= 0)
         m->red[m->n_red++] = x;
     if (y >= 0)
