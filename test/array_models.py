@@ -107,7 +107,7 @@ class Writer:
     def __init__(self, rng, batched):
         self.rng, self.batched, self.n = rng, batched, 0
         self.tables, self.params, self.text, self.rels, self.shown, self.heads = {}, [], [], [], [], []
-        self.tame = rng.random() < 0.8  # only boxes, and mostly what keeps them boxes
+        self.tame = rng.random() < 0.85  # only boxes, and mostly what keeps them boxes
         if batched:
             n = rng.choice([5, 7, 9, 11])
             self.lead = rng.choice([list(range(n)), sorted(rng.sample(range(-20, 60), n)), list(range(-2, n - 2))])

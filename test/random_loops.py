@@ -161,7 +161,8 @@ class Trial:
             return
         n = len(self.w.lead)
         batch = random.Random(self.seed).choice([2, 3, 4, n - 1])
-        flags = ["train", "--wrt", ",".join(used), "--loss", "loss", "--batch", str(batch), "--epochs", "2", "--lr", "0.02", "--seed", "3"]
+        flags = ["train", "--wrt", ",".join(used), "--loss", "loss", "--batch", str(batch), "--epochs", "2", "--lr", "0.005", "--clip", "2", "--seed", "3",
+                 "--optimizer", "sgd(momentum=0.9)"]       # adam divides noise by noise where a gradient should be 0
         losses, states = {}, {}
         for what, engine, threads in (("loops", "loops", "1"), ("again", "loops", "2"), ("lists", "lists", "1")):
             state = self.path(f"{what}.db")

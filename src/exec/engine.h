@@ -48,6 +48,8 @@ typedef struct EngineOps {
     const Block *(*nonfinite)(Engine *);
     /* After run: how each block was computed, and why so; `text`: the generated C in place of the loops. */
     Code (*explain)(Engine *, bool text, Buf *out, Err *e);
+    /* Seconds spent on making machine code, or finding it in the cache; NULL: it makes none. */
+    double (*code_seconds)(const Engine *);
 } EngineOps;
 
 struct Engine { const EngineOps *ops; };        /* the first member of each engine's own structure */

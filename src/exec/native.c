@@ -126,7 +126,8 @@ static void print_trace(const Native *n)
         if (r->evaluated || r->spent.computed)
             fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu %8.1f  %4d %9.3f %5d %9.3f %s%s%s%s%s %s\n", r->b->name,
                     block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, rel_megabytes(r), r->spent.settled,
-                    1e3 * r->spent.settling, r->spent.computed, r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
+                    1e3 * r->spent.settling, r->spent.computed,
+                    r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
                     p->nest ? "nest " : "", p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
                     p->n_legs && !p->nest && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "",
                     p->no_nest && !p->nest ? p->no_nest : "");
@@ -733,5 +734,5 @@ static const Block *native_nonfinite(Engine *e)
 
 const EngineOps engine_native = {
     "native", native_open, native_close, native_bind, native_batch, native_run, native_assign, native_fetch,
-    native_nonfinite, nest_explain
+    native_nonfinite, nest_explain, nest_seconds
 };

@@ -373,7 +373,7 @@ struct Native {
     bool ahead;                 /* settling before anything is computed: what needs values waits */
     bool no_cc;                 /* there is no compiler */
     size_t width;               /* lanes of a block; 0: not chosen yet */
-    struct NestLib *libs;
+    struct NestLib *libs; double code_seconds;
     Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
 };
 
@@ -436,6 +436,7 @@ void rel_done(Native *n, Rel *r);                       /* it was computed: its 
 void nest_drop(Native *n, Rel *r);
 void nest_close(Native *n);
 Code nest_explain(Engine *e, bool text, Buf *out, Err *err);
+double nest_seconds(const Engine *e);
 size_t nest_width(Native *n);                           /* lanes of a block */
 bool nest_room(Native *n, const Lay *y, Arr *a);        /* for all rows of a column, in blocks of lanes */
 bool plan_output_lanes(Native *n, Rel *r, size_t *L);   /* lanes of the sources, kept by the output or not */

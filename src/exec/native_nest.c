@@ -418,8 +418,10 @@ static void compile_pieces(Native *n, Piece *piece, int pieces)
 static bool take_pieces(Native *n, Piece *piece, int pieces, const Target *t)
 {
     const Piece *bad = NULL;
+    double longest = 0;
 
     for (int i = 0; i < pieces; i++) {
+        longest = piece[i].lib.seconds > longest ? piece[i].lib.seconds : longest;
         buf_free(&piece[i].text);
         bad = !bad && piece[i].rc != OK ? &piece[i] : bad;
         if (piece[i].rc != OK)
@@ -429,6 +431,7 @@ static bool take_pieces(Native *n, Piece *piece, int pieces, const Target *t)
         n->libs = lib;
         bind_code(n, &lib->lib, t);
     }
+    n->code_seconds += longest;
     if (!bad)
         return true;
     if (bad->rc == E_STOPPED)
@@ -455,6 +458,11 @@ bool nest_compile(Native *n)
     const int pieces = write_pieces(n, piece, &t);
     compile_pieces(n, piece, pieces);
     return take_pieces(n, piece, pieces, &t);
+}
+
+double nest_seconds(const Engine *e)
+{
+    return ((const Native *)e)->code_seconds;
 }
 
 void nest_close(Native *n)

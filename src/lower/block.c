@@ -12,6 +12,7 @@
 #include "lower/lower.h"
 
 #include "lower/domain.h"
+#include "lower/gen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -186,7 +187,7 @@ static bool divides(void *arg, const Expr *e)
     return e->op == OP_idiv || e->op == OP_mod;
 }
 
-static bool condition(Lower *l, const Expr *e)
+static bool key_condition(Lower *l, const Expr *e)
 {
     Lin x;
     bool trivial;
@@ -196,29 +197,38 @@ static bool condition(Lower *l, const Expr *e)
     if (e->op == OP_lt || e->op == OP_le || e->op == OP_gt || e->op == OP_ge)
         return inequality(l, e);
     if (e->op == OP_and)
-        return condition(l, e->arg[0]) && condition(l, e->arg[1]);
+        return key_condition(l, e->arg[0]) && key_condition(l, e->arg[1]);
     if (e->op == OP_not_null && never_null(l, e->arg[0]))
         return true;
     return refuse(l, "a condition is no comparison of keys");
 }
 
 /* Those that divide come last: the others tell the signs. */
-static bool conditions(Lower *l)
+static bool all_conditions(Lower *l)
 {
     for (int late = 0; late < 2; late++)
         for (int w = 0; w < l->b->n_where; w++)
-            if (ex_any(l->b->where[w], divides, NULL) == late && !condition(l, l->b->where[w]))
+            if (ex_any(l->b->where[w], divides, NULL) == late && !key_condition(l, l->b->where[w]))
                 return false;
     return true;
 }
 
 /* ---- outer joins that always find their one row ---- */
 
+static bool divides_all(const Lin *x, int64_t by)
+{
+    for (int v = 0; v < MAX_VARS; v++)
+        if (x->k[v] % by)
+            return false;
+    return true;
+}
+
+/* A dimension of the source that x = 0 can be solved for. */
 static int pivot_in(const Lower *l, int src, const Lin *x)
 {
     for (int d = 0; d < l->src[src]->n_dims; d++) {
         const int v = l->var0[src] + d;
-        if (x->k[v] == 1 || x->k[v] == -1)
+        if (x->k[v] && divides_all(x, x->k[v]))
             return v;
     }
     return -1;
@@ -489,7 +499,7 @@ static bool is_in_key(const Lower *l, int v)
     return false;
 }
 
-static Lin place_of(const Lower *l, int src)
+static Lin place_form(const Lower *l, int src)
 {
     const Lin x = over_vars(l, src, &l->src[src]->place);
 
@@ -500,7 +510,7 @@ static Lin place_of(const Lower *l, int src)
 static bool is_summed_place(const Lower *l, int v)
 {
     for (int s = 0; s < l->b->n_src; s++)
-        if (l->src[s]->winner && place_of(l, s).k[v])
+        if (l->src[s]->winner && place_form(l, s).k[v])
             return !is_in_key(l, v);
     return false;
 }
@@ -701,7 +711,7 @@ static bool meets_all_places(const Lower *l, int src, bool out)
 {
     const Regular *r = l->src[src];
     const Nest *n = &l->out->nest;
-    const Lin x = place_of(l, src);
+    const Lin x = place_form(l, src);
     const Affine f = over_loops(l, &x);
     int64_t places = 1, met = 1;
 
@@ -720,7 +730,7 @@ static bool meets_all_places(const Lower *l, int src, bool out)
 /* Do two sources' places have no loop in common, so that any pair of them occurs? */
 static bool are_apart(const Lower *l, int s, int t)
 {
-    const Lin x = place_of(l, s), y = place_of(l, t);
+    const Lin x = place_form(l, s), y = place_form(l, t);
 
     for (int v = 0; v < l->s.n; v++)
         if (x.k[v] && y.k[v])
@@ -755,7 +765,7 @@ static bool find_presence(Lower *l)
 /* Rows of the groups of a carried place: of the dimensions that the place leaves. */
 static void carried_places(const Lower *l, Regular *r)
 {
-    const Lin x = place_of(l, l->carry);
+    const Lin x = place_form(l, l->carry);
     int64_t count = 1;
 
     r->winner = true;
@@ -892,7 +902,7 @@ static Expr *key_number(Lower *l, const Lin *x)
     return operand(l, o, T_INT);
 }
 
-static Expr *convert(Lower *l, const Expr *e);
+static Expr *number_of(Lower *l, const Expr *e);
 
 static Expr *as_found(void *arg, const Expr *col)
 {
@@ -925,13 +935,13 @@ static Expr *convert_cond(Lower *l, const Expr *e)
             continue;
         if (op == OP_not_null)
             break;
-        Expr *when = convert(l, e->arg[k]), *then = convert(l, e->arg[k + 1]);
+        Expr *when = number_of(l, e->arg[k]), *then = number_of(l, e->arg[k + 1]);
         if (!when || !then)
             return NULL;
         VEC_PUSH(l->a, arg, n, when);
         VEC_PUSH(l->a, arg, n, then);
     }
-    Expr *other = convert(l, k + 1 < e->n_args ? e->arg[k + 1] : e->arg[e->n_args - 1]);
+    Expr *other = number_of(l, k + 1 < e->n_args ? e->arg[k + 1] : e->arg[e->n_args - 1]);
     if (!other || n == 0)
         return other;
     VEC_PUSH(l->a, arg, n, other);
@@ -943,7 +953,7 @@ static Expr *convert_args(Lower *l, const Expr *e)
     Expr **arg = ARENA_ARRAY(l->a, Expr *, e->n_args + 1);
 
     for (int k = 0; k < e->n_args; k++)
-        if (!(arg[k] = convert(l, e->arg[k])))
+        if (!(arg[k] = number_of(l, e->arg[k])))
             return NULL;
     return ex_new(l->a, e->op, e->type, e->n_args, arg);
 }
@@ -954,7 +964,7 @@ static Expr *cannot(Lower *l)
     return NULL;
 }
 
-static Expr *convert(Lower *l, const Expr *e)
+static Expr *number_of(Lower *l, const Expr *e)
 {
     Lin x;
 
@@ -966,9 +976,9 @@ static Expr *convert(Lower *l, const Expr *e)
     case OP_col: return load_col(l, e);
     case OP_lit_real: return ex_real(l->a, e->r);
     case OP_cond: return convert_cond(l, e);
-    case OP_coalesce: return convert(l, e->arg[0]);
+    case OP_coalesce: return number_of(l, e->arg[0]);
     case OP_round: {
-        Expr *arg[2] = { convert(l, e->arg[0]), ex_copy(l->a, e->arg[1]) };
+        Expr *arg[2] = { number_of(l, e->arg[0]), ex_copy(l->a, e->arg[1]) };
         return arg[0] && arg[1]->op == OP_lit_int ? ex_new(l->a, OP_round, T_REAL, 2, arg) : cannot(l);
     }
     case OP_neg: case OP_add: case OP_sub: case OP_mul: case OP_div: case OP_abs: case OP_sign: case OP_exp:
@@ -998,7 +1008,7 @@ static Expr *stored_place(Lower *l, int src)
 }
 
 /* True where the winners read are there. */
-static Expr *presence(Lower *l)
+static Expr *winners_there(Lower *l)
 {
     Expr *all = NULL;
 
@@ -1018,7 +1028,7 @@ static Expr *presence(Lower *l)
 /* A number of the result, 0 where a row it is made of is not there. */
 static Expr *number(Lower *l, const Expr *from)
 {
-    Expr *e = convert(l, from), *here = presence(l);
+    Expr *e = number_of(l, from), *here = winners_there(l);
 
     if (!e || !here)
         return e;
@@ -1087,7 +1097,7 @@ static int64_t count_from(const Nest *n, int64_t *at, int depth)
     return depth == n->n_loops ? 1 : count_loop(n, at, depth);
 }
 
-static int64_t *count_rows(const Lower *l)
+static int64_t *rows_counted(const Lower *l)
 {
     const Nest *n = &l->out->nest;
     const Regular *r = &l->out->out;
@@ -1129,16 +1139,16 @@ static bool add_count(Lower *l, int c)
 
     if (l->masked && !(l->certain && all_box(&l->out->nest)))       /* as many for every place */
         return refuse(l, "it counts rows that are known only when it runs");
-    if (e && !(e->type == T_REAL ? convert(l, e) != NULL : never_null(l, e)))
+    if (e && !(e->type == T_REAL ? number_of(l, e) != NULL : never_null(l, e)))
         return refuse(l, "it counts what may be NULL");
-    l->out->count[c] = count_rows(l);
+    l->out->count[c] = rows_counted(l);
     for (int64_t row = 0; l->masked && row < l->out->out.rows; row++)
         l->out->count[c][row] /= places_met(l);
     l->out->out.col[c] = constant_or_none(l->out->count[c], l->out->out.rows, l->out->nest.sum_lanes);
     return true;
 }
 
-static bool add_agg(Lower *l, int c)
+static bool add_aggregate(Lower *l, int c)
 {
     Nest *n = &l->out->nest;
     NestAgg g = { .op = l->b->col[c].agg };
@@ -1169,7 +1179,7 @@ static bool add_pick(Lower *l)
     g.place = number_points(n, n->n_out, n->n_loops, &places);
     if (places > 1 << 24)
         return refuse(l, "its groups are too large");
-    if (!(g.e = convert(l, by->e)))
+    if (!(g.e = number_of(l, by->e)))
         return false;
     VEC_PUSH(l->a, n->agg, n->n_aggs, g);
     add_store(l, -1, result_of(l, OPD_place, 0));
@@ -1218,7 +1228,7 @@ static bool add_results(Lower *l)
     for (int c = 0; c < b->n_cols; c++) {
         if (is_key_of(b, c))
             continue;
-        if (b->kind == BLK_reduce ? !add_agg(l, c) : !add_number(l, c))
+        if (b->kind == BLK_reduce ? !add_aggregate(l, c) : !add_number(l, c))
             return false;
     }
     if (l->carry >= 0)
@@ -1228,7 +1238,7 @@ static bool add_results(Lower *l)
 
 /* ---- unions ---- */
 
-static bool same_key(const Regular *x, const Regular *y, const Expr *e, const Expr *f)
+static bool same_part_key(const Regular *x, const Regular *y, const Expr *e, const Expr *f)
 {
     if (e->op == OP_lit_int && f->op == OP_lit_int)
         return true;                                    /* the branches' numbers */
@@ -1259,7 +1269,7 @@ static bool parts_agree(Lower *l, int *branch)
             same = x->extent[d] == y->extent[d] && x->stride[d] == y->stride[d];
         for (int c = 0; same && c < b->n_cols; c++)
             same = b->col[c].type == T_REAL ? b->part[p].e[c]->op == OP_col
-                                            : same_key(x, y, b->part[0].e[c], b->part[p].e[c]);
+                                            : same_part_key(x, y, b->part[0].e[c], b->part[p].e[c]);
         if (!same || *branch < 0 || b->part[p].e[*branch]->i != p)
             return refuse(l, "it is a union of different boxes");
     }
@@ -1354,13 +1364,22 @@ static bool shape_is_right(Lower *l)
     return true;
 }
 
+/* The outermost output loop that no bound depends on. */
+static int loop_to_split(const Nest *n)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (!nest_bounded_by(n, i))
+            return i;
+    return -1;
+}
+
 static bool lanes_are_right(Lower *l)
 {
     Nest *n = &l->out->nest;
 
     n->lanes = l->lanes;
     n->sum_lanes = l->lanes && !l->carried;
-    n->split = n->lanes || n->n_out == 0 ? -1 : 0;
+    n->split = n->lanes ? -1 : loop_to_split(n);
     return !n->sum_lanes || l->b->kind == BLK_reduce || refuse(l, "a row for every lane that the lanes do not tell apart");
 }
 
@@ -1370,9 +1389,11 @@ bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a
 
     *out = (Lowered){ .nest = { .id = b->id } };
     *l = (Lower){ .b = b, .src = src, .blind = blind, .a = a, .out = out, .s = { .a = a } };
-    const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? union_nest(l) : make_vars(l) && conditions(l) && outer_joins(l) && read_keys(l) &&
-                    choose_outputs(l) && output_loops(l) && (b->kind != BLK_pick || pick_loops(l)) &&
-                    reduction_loops(l) && find_bounds(l) && find_presence(l) && result_rows(l) && lanes_are_right(l) && add_results(l);
+    const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? union_nest(l)
+                  : make_vars(l) && all_conditions(l) && outer_joins(l) &&
+                    read_keys(l) && choose_outputs(l) && output_loops(l) &&
+                    (b->kind != BLK_pick || pick_loops(l)) && reduction_loops(l) && find_bounds(l) &&
+                    find_presence(l) && result_rows(l) && lanes_are_right(l) && add_results(l);
     *why = ok ? NULL : l->s.why ? l->s.why : "it is not affine";
     return ok;
 }

@@ -705,7 +705,9 @@ static void text_head(Gen *g)
     for (int l = 0; l < n->n_loops; l++)
         buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? l ? "; over" : " over" : l ? "," : "", l,
                    n->loop[l].box ? "" : "<= ", (long long)nest_extent(n, l));
-    buf_printf(g->out, "%s%s */\n", n->n_loops ? "; " : " ", n->sched.turned ? gen_text(g, "over the lanes, vectors along x%d", n->sched.vec) : n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
+    buf_printf(g->out, "%s%s */\n", n->n_loops ? "; " : " ",
+               n->sched.turned ? gen_text(g, "over the lanes, vectors along x%d", n->sched.vec)
+               : n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
                : n->sched.vec >= 0 ? gen_text(g, "vectors along x%d", n->sched.vec) : "scalar");
     buf_puts(g->out, "void ");
     nest_name(g->out, n, g->t);

@@ -3,9 +3,9 @@
  * gen.h - what the files that write C text share.
  *
  * The lane blocks are one loop more, LANE_VAR: an output loop, or with sum_lanes a reduction; where vectors are turned,
- * the lanes of a block are another one, IN_VAR.  A Gen stands at a point of all loops: a loop is a variable of the text plus an offset, or a number where it has no variable.  A loop
- * that is tiled or written out stands for `count` points, `unit` iterations apart; the text of the innermost part is
- * written once for each combination of points. */
+ * the lanes of a block are another one, IN_VAR.  A Gen stands at a point of all loops: a loop is a variable of the text
+ * plus an offset, or a number where it has no variable.  A loop that is tiled or written out stands for `count` points,
+ * `unit` iterations apart; the text of the innermost part is written once for each combination of points. */
 #ifndef SG_GEN_H
 #define SG_GEN_H
 

@@ -11,6 +11,7 @@
 #include "pass/pass.h"
 
 #define COST_MAX 8                      /* operations a row, over all readers */
+#define SRC_MAX  12                     /* tables that a reader joins in the end */
 
 static bool reads_a_number(void *arg, const Expr *e)
 {
@@ -97,7 +98,8 @@ static bool order_settles(const Prog *p, const Block *r)
 
 static bool may_read_inlined(const Prog *p, const Block *r, int s)
 {
-    if (r->kind == BLK_union || r->kind == BLK_base || r->src[s].join != JOIN_inner || r->is_once)
+    if (r->kind == BLK_union || r->kind == BLK_base || r->src[s].join != JOIN_inner || r->is_once ||
+        r->n_src + r->src[s].rel->n_src - 1 > SRC_MAX)
         return false;
     for (int t = 0; t < r->n_src; t++)
         if (t != s && r->src[t].rel == r->src[s].rel)

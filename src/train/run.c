@@ -229,6 +229,11 @@ static Code blame_nonfinite(Loop1 *l)
                    (long long)l->step, b ? b->name : l->t->plan.loss->name);
 }
 
+static double code_seconds(const Loop1 *l)
+{
+    return l->t->ops->code_seconds ? l->t->ops->code_seconds(l->g) : 0;
+}
+
 /* ---- evaluating ---- */
 
 /* The engine's rows of `block` in place of *out. */
@@ -545,7 +550,7 @@ Code train_loop(Train *t, Err *e)
     if (rc == OK)
         rc = loop_end(&l, loop_steps(&l));
     if (rc == OK)
-        progress_done(&l.progress, l.step, l.loss, t->compile_seconds, t->load_seconds);
+        progress_done(&l.progress, l.step, l.loss, t->compile_seconds + code_seconds(&l), t->load_seconds);
     loop_close(&l);
     return rc;
 }
