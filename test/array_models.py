@@ -130,7 +130,7 @@ class Writer:
         low = r.choice([0, 0, 0, 0, 1, 3, -2, -5])
         if r.random() < 0.8:
             return list(range(low, low + n))
-        if r.random() < 0.6:
+        if r.random() < (0.9 if self.tame else 0.5):
             return list(range(low, low + 3 * n, r.choice([2, 3])))[:n]
         return sorted(r.sample(range(-9, 30), n))
 
@@ -613,7 +613,8 @@ class Writer:
         """Branches of one shape or of several; with a number of the branch, or without."""
         r, rel = self.rng, self.pick_rel()
         kinds = [(d.lead, d.is_int()) for d in rel.dims]
-        others = [t for t in self.rels if t.vals and sorted(kinds) == sorted((d.lead, d.is_int()) for d in t.dims)]
+        alike = [t for t in self.rels if t.vals and not self.tame or [d.values for d in t.dims] == [d.values for d in rel.dims]]
+        others = [t for t in alike if t.vals and sorted(kinds) == sorted((d.lead, d.is_int()) for d in t.dims)]
         parts = [rel] + [r.choice(others[-3:] + [rel]) for _ in range(r.choice([1, 1, 2]))]
         if sum(p.size() for p in parts) > MOST_ROWS:
             return self.row()
