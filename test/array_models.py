@@ -454,6 +454,8 @@ class Writer:
 
     def aggregate(self, x, exact):
         r = self.rng
+        if self.tame and not exact and r.random() < 0.5:      # no COUNT: windows at the edge are smaller
+            return r.choice([f"SUM({x})", f"MAX({x})", f"MIN({x})", f"SUM({x} * {x})", f"LN(0.5 + SUM({x} * {x}))"])
         if exact:
             return r.choice([f"MAX({x})", f"MIN({x})", f"SUM({x})", f"AVG({x})"])
         return r.choice([f"SUM({x})", f"AVG({x})", f"MAX({x})", f"MIN({x})", f"SUM({x} * {x})", f"SUM({x}) / COUNT(*)", f"SUM({x}) + 0.1 * COUNT({x})",

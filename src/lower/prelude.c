@@ -157,8 +157,6 @@ static const char prelude_numbers[] =
 "FN ivec vbeats_min(vec x, vec y) { return (ivec)(y == y) & ~(ivec)(x >= y); }\n"
 "FN int sbeats_max(real x, real y) { return y == y && !(x <= y); }\n"
 "FN int sbeats_min(real x, real y) { return y == y && !(x >= y); }\n"
-"FN real across_max(vec x) { real r = x[0]; for (int i = 1; i < W; i++) r = smax(x[i], r); return r; }\n"
-"FN real across_min(vec x) { real r = x[0]; for (int i = 1; i < W; i++) r = smin(x[i], r); return r; }\n"
 "FN ivec vsame(vec x, vec y) { return (ivec)(x == y) | ((ivec)(x != x) & (ivec)(y != y)); }\n"
 "FN ivec vdiffer(vec x, vec y) { return ~vsame(x, y); }\n"
 "FN int ssame(real x, real y) { return x == y || (x != x && y != y); }\n"
@@ -436,6 +434,19 @@ static void prelude_builtins(Buf *out, const Target *t)
     buf_puts(out, "    whole r = 0;\n    EACH r |= m[i];\n    return r != 0;\n}\n\n");
 }
 
+/* The greatest or the least of a vector: with the vector turned by half of it, by a quarter …; a NaN stays. */
+static void prelude_across(Buf *out, const Target *t, const char *which)
+{
+    buf_printf(out, "FN real across_%s(vec x)\n{\n", which);
+    for (int by = t->W / 2; by > 0; by /= 2) {
+        buf_printf(out, "    x = v%s(x, __builtin_shufflevector(x, x", which);
+        for (int k = 0; k < t->W; k++)
+            buf_printf(out, ", %d", (k + by) % t->W);
+        buf_puts(out, "));\n");
+    }
+    buf_puts(out, "    return x[0];\n}\n");
+}
+
 void nest_prelude(Buf *out, const Target *t)
 {
     prelude_types(out, t);
@@ -444,6 +455,8 @@ void nest_prelude(Buf *out, const Target *t)
     prelude_turn(out, t);
     prelude_builtins(out, t);
     buf_puts(out, prelude_numbers);
+    prelude_across(out, t, "max");
+    prelude_across(out, t, "min");
     buf_puts(out, t->f64 ? prelude_f64 : prelude_f32);
     buf_puts(out, prelude_singles);
 }
