@@ -43,10 +43,13 @@ static const uint32_t zeros[CHUNK];
 /* Rows of the chunk's tuples, or NULL if they are consecutive from *first. */
 static const uint32_t *rows_of(const Input *in, const Chunk *c, size_t *first)
 {
+    *first = 0;
+    if (in->always0)                                    /* its list, if it has one, is as long as the tuples, not as c */
+        return zeros;
     if (in->idx)
         return in->idx + c->t0;
-    *first = in->always0 ? 0 : in->base + c->t0;
-    return in->always0 ? zeros : NULL;
+    *first = in->base + c->t0;
+    return NULL;
 }
 
 static void load_real(Frame *f, const Ins *i, const Input *in, const LCol *k, const Chunk *c)
