@@ -186,8 +186,7 @@ static bool may_be_nest(const Native *n, const Rel *r)
 {
     const Block *b = r->b;
 
-    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static &&
-           !(b->kind == BLK_row && b->one_row);
+    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && !(b->kind == BLK_row && b->one_row);
 }
 
 Lay *nest_lay(Native *n, Rel *r, int s, bool batch, bool *err)
@@ -288,8 +287,11 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
     if (!read_sources(n, r, batch, src))
         return false;
     NestPlan *np = r->plan.nest = mem_alloc(sizeof *np);
-    if (!lower_block(r->b, src, n->blind[r->b->id], &np->arena, &np->low, &r->plan.no_nest) || !nest_can(&np->low.nest)) {
-        r->plan.no_nest = r->plan.no_nest ? r->plan.no_nest : "an operator has no C text";
+    if (!lower_block(r->b, src, n->blind[r->b->id], &np->arena, &np->low, &r->plan.no_nest) ||
+        np->low.nest.n_bufs > MAX_BUFS || !nest_can(&np->low.nest)) {
+        if (!r->plan.no_nest)
+            r->plan.no_nest = np->low.nest.n_bufs > MAX_BUFS ? "it reads and writes too many columns"
+                                                             : "an operator has no C text";
         nest_drop(n, r);
         return true;
     }

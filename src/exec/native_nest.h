@@ -6,6 +6,8 @@
 
 #include "exec/native.h"
 
+#define MAX_BUFS 64                     /* of a nest; a block with more stays a list */
+
 struct NestPlan {
     Arena arena;
     Lowered low;

@@ -238,7 +238,7 @@ static void run_part(void *arg, int part)
 {
     Together *t = arg;
     const size_t b0 = (size_t)part * t->parts.step, b1 = b0 + t->parts.step;
-    void *p[64];
+    void *p[MAX_BUFS];
 
     for (int k = 0; k < t->n->n_queue; k++) {
         Rel *r = t->n->queue[k];
