@@ -4,7 +4,8 @@
  *
  * A relation is regular if its rows are a box: numbered by a few dimensions, each key an affine form of these
  * numbers, or one of a list of codes.  Whether it is one is found by looking at its keys (regular.c), however it
- * was made.  A block over regular sources whose conditions and keys are affine is a nest (block.c, linear.c). */
+ * was made.  A block over regular sources whose conditions and keys are affine is a nest (block.c, condition.c, result.c,
+ * union.c, linear.c). */
 #ifndef SG_LOWER_H
 #define SG_LOWER_H
 

@@ -2,7 +2,7 @@
  *
  * nest.h - loop nests: what a regular block is lowered to, and what C text is made from.
  *
- *   block.c      block over regular sources -> nest (the symbolic phase)
+ *   block.c      block over regular sources -> nest (the symbolic phase), with condition.c, result.c and union.c
  *   domain.c     integer sets: loop bounds, supports (the only file that includes isl)
  *   nest.c       which nests can be written, what they cost
  *   schedule.c   which loop runs along the vector, tiles, order, unrolling

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * result.c - what a nest computes: operands, where every source's number stands as an affine form of the loops,
+ * expressions, aggregates, stores; and counts, which are settled at once. */
+#include "lower/block.h"
+
+#include <string.h>
+
+/* ---- operands and expressions ---- */
+
+Expr *low_operand(Lower *l, Operand o, Type t)
+{
+    Nest *n = &l->out->nest;
+    int k = 0;
+
+    while (k < n->n_opds && memcmp(&n->opd[k], &o, sizeof o))
+        k++;
+    if (k == n->n_opds)
+        VEC_PUSH(l->a, n->opd, n->n_opds, o);
+    Expr *e = ex_new(l->a, OP_col, t, 0, NULL);
+    e->src = 0;
+    e->col = k;
+    return e;
+}
+
+int low_buffer(Lower *l, int src, int col, bool lanes, bool written, int64_t rows)
+{
+    Nest *n = &l->out->nest;
+    const NestBuf b = { .lanes = lanes, .written = written, .rows = (size_t)rows };
+    const NestSource from = { src, col };
+    int at = n->n_bufs;
+
+    for (int k = 0; k < n->n_bufs; k++)
+        if (l->out->from[k].src == src && l->out->from[k].col == col)
+            return k;
+    VEC_PUSH(l->a, l->out->from, at, from);
+    VEC_PUSH(l->a, n->buf, n->n_bufs, b);
+    return n->n_bufs - 1;
+}
+
+static Operand load_of(Lower *l, int src, int col, const Affine *row, int64_t rows)
+{
+    Operand o;
+
+    memset(&o, 0, sizeof o);                            /* compared as bytes */
+    o.kind = OPD_load;
+    o.index = low_buffer(l, src, col, l->src[src]->lanes, false, rows);
+    const Lin x = low_over_vars(l, src, row);
+    o.at = low_over_loops(l, &x);
+    return o;
+}
+
+static Expr *load_col(Lower *l, const Expr *e)
+{
+    const Regular *r = l->src[e->src];
+    Affine row = { 0 };
+
+    if (r->col[e->col].kind != REG_value || r->winner) {
+        low_refuse(l, "a number it reads may be missing");
+        return NULL;
+    }
+    for (int d = 0; d < r->n_dims; d++)
+        row.k[d] = r->stride[d];
+    return low_operand(l, load_of(l, e->src, e->col, &row, r->rows), T_REAL);
+}
+
+static Expr *key_number(Lower *l, const Lin *x)
+{
+    Operand o;
+
+    memset(&o, 0, sizeof o);
+    o.kind = OPD_key;
+    o.at = low_over_loops(l, x);
+    return low_operand(l, o, T_INT);
+}
+
+static Expr *number_of(Lower *l, const Expr *e);
+
+static Expr *as_found(void *arg, const Expr *col)
+{
+    const Lower *l = arg;
+    Expr *e = ex_copy(l->a, col);
+
+    e->nullable = low_col(l, col)->kind == REG_none;
+    return e;
+}
+
+/* As the data is, which says more than the text. */
+static bool is_never_null(Lower *l, const Expr *e)
+{
+    return !ex_map(l->a, e, as_found, l)->nullable;
+}
+
+/* CASE branches whose condition is settled by nothing being NULL fall away. */
+static Expr *convert_cond(Lower *l, const Expr *e)
+{
+    Expr **arg = NULL;
+    int n = 0, k = 0;
+
+    for (; k + 1 < e->n_args; k += 2) {
+        const Op op = e->arg[k]->op;
+        if ((op == OP_is_null || op == OP_not_null) && !is_never_null(l, e->arg[k]->arg[0])) {
+            low_refuse(l, "it asks whether a number is missing");
+            return NULL;
+        }
+        if (op == OP_is_null)
+            continue;
+        if (op == OP_not_null)
+            break;
+        Expr *when = number_of(l, e->arg[k]), *then = number_of(l, e->arg[k + 1]);
+        if (!when || !then)
+            return NULL;
+        VEC_PUSH(l->a, arg, n, when);
+        VEC_PUSH(l->a, arg, n, then);
+    }
+    Expr *other = number_of(l, k + 1 < e->n_args ? e->arg[k + 1] : e->arg[e->n_args - 1]);
+    if (!other || n == 0)
+        return other;
+    VEC_PUSH(l->a, arg, n, other);
+    return ex_new(l->a, OP_cond, e->type, n, arg);
+}
+
+static Expr *convert_args(Lower *l, const Expr *e)
+{
+    Expr **arg = ARENA_ARRAY(l->a, Expr *, e->n_args + 1);
+
+    for (int k = 0; k < e->n_args; k++)
+        if (!(arg[k] = number_of(l, e->arg[k])))
+            return NULL;
+    return ex_new(l->a, e->op, e->type, e->n_args, arg);
+}
+
+static Expr *cannot(Lower *l)
+{
+    low_refuse(l, "an expression needs what a nest does not have");
+    return NULL;
+}
+
+static Expr *number_of(Lower *l, const Expr *e)
+{
+    Lin x;
+
+    if (e->type == T_INT)
+        return low_lin(l, e, &x) ? key_number(l, &x) : NULL;
+    if (e->type == T_TEXT || e->type == T_NULL)
+        return cannot(l);
+    switch (e->op) {
+    case OP_col: return load_col(l, e);
+    case OP_lit_real: return ex_real(l->a, e->r);
+    case OP_cond: return convert_cond(l, e);
+    case OP_coalesce: return number_of(l, e->arg[0]);
+    case OP_round: {
+        Expr *arg[2] = { number_of(l, e->arg[0]), ex_copy(l->a, e->arg[1]) };
+        return arg[0] && arg[1]->op == OP_lit_int ? ex_new(l->a, OP_round, T_REAL, 2, arg) : cannot(l);
+    }
+    case OP_neg: case OP_add: case OP_sub: case OP_mul: case OP_div: case OP_abs: case OP_sign: case OP_exp:
+    case OP_ln: case OP_log10: case OP_sqrt: case OP_pow: case OP_sin: case OP_cos: case OP_tan: case OP_tanh:
+    case OP_atan: case OP_floor: case OP_ceil: case OP_max: case OP_min:
+    case OP_eq: case OP_ne: case OP_lt: case OP_le: case OP_gt: case OP_ge: case OP_same: case OP_differ:
+    case OP_in: case OP_and: case OP_or: case OP_not:
+        return convert_args(l, e);
+    case OP_to_real:
+        return e->arg[0]->type == T_INT ? convert_args(l, e) : cannot(l);
+    case OP_lit_int: case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod: case OP_nullif:
+    case OP_to_int: case OP_to_text: case OP_is_null: case OP_not_null:
+        return cannot(l);
+    }
+    return cannot(l);
+}
+
+/* The place stored for the group of the source's row. */
+static Expr *stored_place(Lower *l, int src)
+{
+    const Regular *r = l->src[src];
+    int64_t groups = 1;
+
+    for (int d = 0; d < r->n_dims; d++)
+        groups *= r->place.k[d] ? 1 : r->extent[d];
+    return low_operand(l, load_of(l, src, -1, &r->group, groups), T_REAL);
+}
+
+/* True where the winners read are there. */
+static Expr *winners_there(Lower *l)
+{
+    Expr *all = NULL;
+
+    for (int s = 0; s < l->b->n_src; s++) {
+        const Regular *r = l->src[s];
+        if (!r->winner)
+            continue;
+        Expr *stored = stored_place(l, s);
+        const Lin own = low_over_vars(l, s, &r->place);
+        Expr *arg[2] = { stored, ex1(l->a, OP_to_real, key_number(l, &own)) };
+        Expr *here = ex_new(l->a, OP_eq, T_BOOL, 2, arg);
+        all = all ? ex2(l->a, OP_and, all, here) : here;
+    }
+    return all;
+}
+
+/* A number of the result, 0 where a row it is made of is not there. */
+static Expr *number(Lower *l, const Expr *from)
+{
+    Expr *e = number_of(l, from), *here = winners_there(l);
+
+    if (!e || !here)
+        return e;
+    Expr *arg[3] = { here, e, ex_real(l->a, 0) };
+    return ex_new(l->a, OP_cond, T_REAL, 3, arg);
+}
+
+/* ---- stores ---- */
+
+static void add_store(Lower *l, int col, Expr *e)
+{
+    Nest *n = &l->out->nest;
+    NestStore s = { .e = e };
+    int64_t rows;
+
+    s.at = low_number_points(n, 0, n->n_out, &rows);
+    s.buf = low_buffer(l, -1, col, n->lanes && !n->sum_lanes, true, rows);
+    VEC_PUSH(l->a, n->store, n->n_stores, s);
+}
+
+static Expr *result_of(Lower *l, OperandKind kind, int agg)
+{
+    Operand o;
+
+    memset(&o, 0, sizeof o);
+    o.kind = kind;
+    o.index = agg;
+    return low_operand(l, o, T_REAL);
+}
+
+static int64_t count_from(const Nest *n, int64_t *at, int depth);
+
+static int64_t bound_at(const Bound *b, const int64_t *at, int depth, bool up)
+{
+    int64_t x = b->e.c;
+
+    for (int i = 0; i < depth; i++)
+        x += b->e.k[i] * at[i];
+    const int64_t q = x / b->d, r = x % b->d;
+    return up ? q + (r > 0) : q - (r < 0);
+}
+
+static int64_t count_loop(const Nest *n, int64_t *at, int depth)
+{
+    const NestLoop *o = &n->loop[depth];
+    int64_t lo = o->min, hi = o->max, total = 0;
+
+    for (int k = 0; !o->box && k < o->n_lo; k++) {
+        const int64_t x = bound_at(&o->lo[k], at, depth, true);
+        lo = x > lo ? x : lo;
+    }
+    for (int k = 0; !o->box && k < o->n_hi; k++) {
+        const int64_t x = bound_at(&o->hi[k], at, depth, false);
+        hi = x < hi ? x : hi;
+    }
+    if (depth + 1 == n->n_loops)
+        return hi < lo ? 0 : hi - lo + 1;
+    for (at[depth] = lo; at[depth] <= hi; at[depth]++)
+        total += count_from(n, at, depth + 1);
+    return total;
+}
+
+/* Points of the loops from `depth` on, inside those outside. */
+static int64_t count_from(const Nest *n, int64_t *at, int depth)
+{
+    return depth == n->n_loops ? 1 : count_loop(n, at, depth);
+}
+
+static int64_t *rows_counted(const Lower *l)
+{
+    const Nest *n = &l->out->nest;
+    const Regular *r = &l->out->out;
+    int64_t *count = ARENA_ARRAY(l->a, int64_t, r->rows + 1), at[MAX_LOOPS];
+
+    for (int64_t row = 0; row < r->rows; row++) {
+        for (int d = 0; d < n->n_out; d++)
+            at[d] = n->loop[d].min + row / r->stride[d] % r->extent[d];
+        count[row] = row && low_all_box(n) ? count[0] : count_from(n, at, n->n_out);
+    }
+    return count;
+}
+
+/* Iterations for every row that is there. */
+static int64_t places_met(const Lower *l)
+{
+    int64_t n = 1;
+
+    for (int s = 0; s < l->b->n_src; s++)
+        for (int d = 0; l->src[s]->winner && d < l->src[s]->n_dims; d++)
+            n *= l->src[s]->place.k[d] ? l->src[s]->extent[d] : 1;
+    return n;
+}
+
+/* What readers may know of a count. */
+static RegCol constant_or_none(const int64_t *count, int64_t rows, bool of_one_lane)
+{
+    RegCol k = { .kind = REG_affine, .key = { .c = rows ? count[0] : 0 } };
+
+    for (int64_t row = 0; row < rows; row++)
+        if (of_one_lane || count[row] != count[0])
+            k.kind = REG_none;
+    return k;
+}
+
+static bool add_count(Lower *l, int c)
+{
+    const Expr *e = l->b->col[c].e;
+
+    if (l->masked && !(l->certain && low_all_box(&l->out->nest)))       /* as many for every place */
+        return low_refuse(l, "it counts rows that are known only when it runs");
+    if (e && !(e->type == T_REAL ? number_of(l, e) != NULL : low_never_null(l, e)))
+        return low_refuse(l, "it counts what may be NULL");
+    l->out->count[c] = rows_counted(l);
+    for (int64_t row = 0; l->masked && row < l->out->out.rows; row++)
+        l->out->count[c][row] /= places_met(l);
+    l->out->out.col[c] = constant_or_none(l->out->count[c], l->out->out.rows, l->out->nest.sum_lanes);
+    return true;
+}
+
+static bool add_aggregate(Lower *l, int c)
+{
+    Nest *n = &l->out->nest;
+    NestAgg g = { .op = l->b->col[c].agg };
+
+    if (g.op == AGG_count)
+        return add_count(l, c);
+    if (l->b->col[c].type != T_REAL || (g.op != AGG_sum && (l->masked || n->sum_lanes)))
+        return low_refuse(l, "it aggregates keys, or what may not be there");
+    if (!(g.e = number(l, l->b->col[c].e)))
+        return false;
+    VEC_PUSH(l->a, n->agg, n->n_aggs, g);
+    add_store(l, c, result_of(l, OPD_agg, n->n_aggs - 1));
+    return true;
+}
+
+static bool add_pick(Lower *l)
+{
+    Nest *n = &l->out->nest;
+    const Order *by = &l->b->order[0];
+    NestAgg g = { .op = by->desc ? AGG_max : AGG_min, .keep_place = true };
+    int64_t places;
+
+    if (l->masked)
+        return low_refuse(l, "it picks among what may not be there");
+    for (int c = 0; c < l->b->n_cols; c++)
+        if (l->b->col[c].type == T_REAL)
+            return low_refuse(l, "it picks numbers");
+    g.place = low_number_points(n, n->n_out, n->n_loops, &places);
+    if (places > 1 << 24)
+        return low_refuse(l, "its groups are too large");
+    if (!(g.e = number_of(l, by->e)))
+        return false;
+    VEC_PUSH(l->a, n->agg, n->n_aggs, g);
+    add_store(l, -1, result_of(l, OPD_place, 0));
+    return true;
+}
+
+/* A column of a row block; a sum, if places are summed over. */
+static bool add_number(Lower *l, int c)
+{
+    Nest *n = &l->out->nest;
+    Expr *e = number(l, l->b->col[c].e);
+
+    if (e && n->n_loops > n->n_out) {
+        const NestAgg g = { .op = AGG_sum, .e = e };
+        VEC_PUSH(l->a, n->agg, n->n_aggs, g);
+        e = result_of(l, OPD_agg, n->n_aggs - 1);
+    }
+    if (e)
+        add_store(l, c, e);
+    return e != NULL;
+}
+
+/* The place goes along: the result's rows are there as the source's are. */
+static void carry_place(Lower *l)
+{
+    Nest *n = &l->out->nest;
+    const Regular *r = &l->out->out;
+    NestStore s = { .e = stored_place(l, l->carry), .at = r->group };
+    int64_t groups = 1;
+
+    for (int i = 0; i < n->n_loops; i++)
+        s.at.c -= s.at.k[i] * n->loop[i].min;
+    for (int d = 0; d < r->n_dims; d++)
+        groups *= r->place.k[d] ? 1 : r->extent[d];
+    s.buf = low_buffer(l, -1, -1, n->lanes, true, groups);
+    VEC_PUSH(l->a, n->store, n->n_stores, s);
+}
+
+bool low_results(Lower *l)
+{
+    const Block *b = l->b;
+
+    l->out->count = ARENA_ARRAY(l->a, int64_t *, b->n_cols + 1);
+    if (b->kind == BLK_pick)
+        return add_pick(l);
+    for (int c = 0; c < b->n_cols; c++) {
+        if (low_is_key(b, c))
+            continue;
+        if (b->kind == BLK_reduce ? !add_aggregate(l, c) : !add_number(l, c))
+            return false;
+    }
+    if (l->carry >= 0)
+        carry_place(l);
+    return l->out->nest.n_stores > 0 || low_refuse(l, "it computes no numbers");
+}
