@@ -263,6 +263,52 @@ static bool one_group(Native *n, Leg *leg, bool always)
     return true;
 }
 
+/* Sums that nobody tells from rows that are not there, if they are 0. */
+static bool may_hold_zeros(const Native *n, const Rel *r, const Keys *k)
+{
+    const Block *b = r->b;
+
+    for (int c = b->n_keys; c < b->n_cols; c++)
+        if (b->col[c].agg != AGG_sum || b->col[c].type != T_REAL || b->col[c].e->nullable)
+            return false;
+    return k->n == 1 && k->e[0]->type == T_INT && n->blind[r->b->id];
+}
+
+#define GAPS 8                          /* one key in so many may be missing */
+
+/* A few keys are missing between the least and the greatest: groups without tuples are put there, so that the rows are
+ * regular, and what reads them can be a nest. */
+static bool fill_gaps(Native *n, Leg *leg, Keys *k)
+{
+    const size_t G = leg->n_groups;
+    const int64_t *key = k->at[0];
+    Arr code = { 0 }, ptr = { 0 };
+    uint64_t span = 0;
+
+    if (G > 1 && IS_KEY(key[0]))
+        span = (uint64_t)key[G - 1] - (uint64_t)key[0] + 1;
+    if (span <= G || span - G > G / GAPS)
+        return true;
+    if (!arr_need(n, &code, span * sizeof *key) || !arr_need(n, &ptr, (span + 1) * sizeof *leg->ptr)) {
+        arr_drop(n, &code);
+        return false;
+    }
+    for (size_t at = 0, g = 0; at < span; at++) {
+        ((int64_t *)code.p)[at] = key[0] + (int64_t)at;
+        ((uint32_t *)ptr.p)[at] = leg->ptr[g];
+        g += key[g] == key[0] + (int64_t)at;
+    }
+    ((uint32_t *)ptr.p)[span] = leg->ptr[G];
+    arr_drop(n, &k->code[0]);
+    arr_drop(n, &leg->ptr_mem);
+    k->code[0] = code;
+    k->at[0] = code.p;
+    leg->ptr_mem = ptr;
+    leg->ptr = ptr.p;
+    leg->n_groups = span;
+    return true;
+}
+
 static bool group_reduce(Native *n, Rel *r, Leg *leg, Keys *k, Arena *a)
 {
     const Block *b = r->b;
@@ -272,7 +318,7 @@ static bool group_reduce(Native *n, Rel *r, Leg *leg, Keys *k, Arena *a)
             add_key(k, a, b->col[c].e);
     if (k->n == 0)
         return one_group(n, leg, b->n_keys == 0);
-    return key_codes(n, r, leg, k, a) && group_tuples(n, leg, k, a);
+    return key_codes(n, r, leg, k, a) && group_tuples(n, leg, k, a) && (!may_hold_zeros(n, r, k) || fill_gaps(n, leg, k));
 }
 
 /* Tuples of a pick: by partition, within it by the sources' identities, so that list order breaks ties. */
