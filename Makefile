@@ -31,7 +31,7 @@ CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wswitch-enum -Werror
 ALL_CFLAGS = -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSQLGRAD_VERSION='"$(VERSION)"' \
              -Isrc -Iinclude $(WARN) -fPIC -fvisibility=hidden $(CFLAGS) $(MODE)
-LIBS    := -lpg_query -lprotobuf-c -lsqlite3 -lz -lisl -ldl -lm -lpthread
+LIBS    := -lpg_query -lprotobuf-c -lsqlite3 -lpng -lz -lisl -ldl -lm -lpthread
 
 # Where the three products go: the tree's top for the ordinary build, $(BUILD) for the others.
 OUT     := $(if $(filter build,$(BUILD)),.,$(BUILD))

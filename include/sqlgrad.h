@@ -149,7 +149,7 @@ SQLGRAD_API int sqlgrad_explain(sqlgrad *s, const char *model);
 
 /** Import data files into a table.
  *
- *  format   "idx", "cifar10" or "csv".
+ *  format   "idx", "cifar10", "image", "text", "csv" or "npy".
  *  file     `n` paths, read in this order.
  */
 SQLGRAD_API int sqlgrad_import(sqlgrad *s, const char *format, const char *const *file, int n);

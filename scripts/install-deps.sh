@@ -10,7 +10,7 @@
 # When everything is there it costs one dpkg-query and prints nothing.
 set -u
 
-build="gcc make libc6-dev libpg-query-dev libprotobuf-c-dev libsqlite3-dev zlib1g-dev libisl-dev"
+build="gcc make libc6-dev libpg-query-dev libprotobuf-c-dev libsqlite3-dev zlib1g-dev libpng-dev libisl-dev"
 test="sqlite3 pkg-config python3 python3-numpy python3-torch"
 demo="sqlite3 dataset-fashion-mnist"
 bench="python3 python3-numpy python3-torch dataset-fashion-mnist libopenblas0"
@@ -26,17 +26,18 @@ check() {
 #include <isl/set.h>
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
+#include <png.h>
 #include <sqlite3.h>
 #include <zlib.h>
-int main(void) { return sqlite3_libversion_number() == 0 || !zlibVersion() || !isl_ctx_alloc(); }
+int main(void) { return sqlite3_libversion_number() == 0 || !zlibVersion() || !png_access_version_number() || !isl_ctx_alloc(); }
 C
     command -v "${CC:-cc}" >/dev/null 2>&1 || {
         say "No C compiler (${CC:-cc}).  On Debian: apt-get install $build"
         exit 3
     }
-    "${CC:-cc}" -o "$dir/t" "$dir/t.c" -lpg_query -lprotobuf-c -lsqlite3 -lz -lisl >"$dir/log" 2>&1 && return 0
+    "${CC:-cc}" -o "$dir/t" "$dir/t.c" -lpg_query -lprotobuf-c -lsqlite3 -lpng -lz -lisl >"$dir/log" 2>&1 && return 0
     sed -n '1,3p' "$dir/log" >&2
-    say "A library is missing (libpg_query 15, protobuf-c, sqlite3, zlib, isl)."
+    say "A library is missing (libpg_query 15, protobuf-c, sqlite3, libpng, zlib, isl)."
     say "On Debian: apt-get install $build"
     say "'make test' and 'make demo' install what they need themselves."
     exit 3

@@ -17,14 +17,14 @@ LAYERS = {'base': 0, 'ir': 1, 'front': 2, 'pass': 2, 'emit': 2, 'lower': 2,
 # call -> the files or folders that may use it
 CALLS = {
     r'(?:malloc|calloc|realloc|aligned_alloc|posix_memalign|free|strdup|strndup)': ['src/base/arena.c'],
-    r'(?:setjmp|sigsetjmp)': ['src/api/', 'src/front/'],
+    r'(?:setjmp|sigsetjmp)': ['src/api/', 'src/front/', 'src/data/png.c'],
     r'(?:longjmp|siglongjmp)': ['src/base/'],
     r'(?:exit|_exit|abort|quick_exit)': ['src/base/arena.c', 'src/cli/'],
     r'(?:system|popen|gets|strcpy|strcat|sprintf|vsprintf|strtok|alloca|rand|srand)': [],
 }
 
 # header -> the most files that may include it, and where
-LIBRARIES = {'sqlite3.h': (1, 'src/db/sqlite.c'), 'zlib.h': (1, 'src/'), 'pg_query': (9, 'src/front/'),
+LIBRARIES = {'sqlite3.h': (1, 'src/db/sqlite.c'), 'zlib.h': (1, 'src/'), 'png.h': (1, 'src/data/'), 'pg_query': (9, 'src/front/'),
              'isl/': (1, 'src/lower/'), 'dlfcn.h': (1, 'src/exec/'), 'cblas.h': (1, 'src/exec/')}
 
 # Nothing may recognise a model, a table or a layer of a network by its name.

@@ -24,6 +24,7 @@ import sqlite3
 import struct
 import sys
 import tempfile
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -273,15 +274,34 @@ def idx_file(*dims):
         (7 * k) % 256 for k in range(n))
 
 
+def png_file(cols, rows):
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    pixels = b''.join(bytes([k % 5]) + bytes((k * c) % 256 for c in range(3 * cols)) for k in range(rows))
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', cols, rows, 8, 2, 0, 0, 0)) +
+            chunk(b'IDAT', zlib.compress(pixels)) + chunk(b'IEND', b''))
+
+
+def npy_file(*dims):
+    n = 1
+    for d in dims:
+        n *= d
+    head = b"{'descr': '<f8', 'fortran_order': False, 'shape': %s, }\n" % str(dims).encode()
+    return b'\x93NUMPY\1\0' + struct.pack('<H', len(head)) + head + struct.pack(f'<{n}d', *range(n))
+
+
 def hostile_files():
     images, labels, rng = idx_file(3, 4, 4), idx_file(3), random.Random(3)
     cifar = b''.join(bytes([k]) + bytes((k + i) % 256 for i in range(3072)) for k in range(2))
     csv = b'id,name,x\n' + b''.join(b'%d,"n, %d",%d.5\n' % (k, k, k) for k in range(50))
     whole = {'idx': {'i': images, 'l': labels}, 'idx gzip': {'i': gzip.compress(images, mtime=0), 'l': labels},
-             'cifar10': {'b': cifar}, 'csv': {'c.csv': csv}}
+             'cifar10': {'b': cifar}, 'csv': {'c.csv': csv},
+             'image PNG': {'a.png': png_file(7, 5)}, 'image PPM': {'a.ppm': b'P6 5 3 255\n' + bytes(range(45))},
+             'image plain PGM': {'a.pgm': b'P2\n# grey\n4 3\n15\n' + b' '.join(b'%d' % k for k in range(12))},
+             'text': {'a.txt': 'Zürich, 12 °C\n'.encode() * 9}, 'npy': {'a.npy': npy_file(4, 6)}}
     for name, files in whole.items():
         argv = ['import', name.split()[0], *files, '--db', 'new.db', '--table', 't']
-        argv += ['--labels', 'l'] if name != 'csv' else []
+        argv += ['--labels', 'l'] if name not in ('csv', 'npy') else []
         first = next(iter(files))
         yield Input(f'import {name}: whole', argv, files, fresh='new.db')
         for k in range(12):

@@ -26,12 +26,26 @@ static Value as_value(void *arg, const Expr *col)
     return (Value){ .type = T_REAL, .r = *(const double *)arg };
 }
 
+static double as_number(void *arg, double val)
+{
+    const Value v = ex_eval(arg, as_value, &val);
+
+    return v.null ? (double)NAN : v.type == T_REAL ? v.r : (double)v.i;
+}
+
 static void fill_map(Job *j, void *arg)
 {
     static const char *const names[] = { "val" };
     ImportOpts *o = arg;
-    const Expr *e = front_expr(&j->c, "--as", o->as, as_name, &j->c.arena, names, 1);
+    Expr *e = front_expr(&j->c, "--as", o->as, as_name, &j->c.arena, names, 1);
 
+    if (!strcmp(o->format, import_format[FORMAT_npy])) {
+        if (e->type == T_TEXT)
+            diag_fail(&j->c, ERR_api_value, (Span){ 0 }, "--as \"%s\" gives no number", o->as);
+        o->value = as_number;
+        o->value_arg = e;
+        return;
+    }
     for (int k = 0; k < 256; k++) {
         double byte = k;
         const Value v = ex_eval(e, as_value, &byte);
@@ -40,6 +54,14 @@ static void fill_map(Job *j, void *arg)
             diag_fail(&j->c, ERR_api_value, (Span){ 0 }, "--as \"%s\" gives no finite number for the byte %d", o->as, k);
     }
     o->has_map = true;
+}
+
+/* --keys: the names of an array's dimensions. */
+static void key_names(Job *j, void *arg)
+{
+    ImportOpts *o = arg;
+
+    o->key = list_option(j, OPT_keys, &o->n_keys);
 }
 
 static void say_import(Job *j, const ImportOpts *o, const ImportReport *r)
@@ -57,6 +79,8 @@ static void say_import(Job *j, const ImportOpts *o, const ImportReport *r)
             buf_printf(&b, "%s%s: %lld labels", b.n ? "; " : "", o->labels ? o->labels : o->table, (long long)r->n_labels);
     } else
         buf_printf(&b, "%s: %lld row%s", o->table, (long long)r->n_rows, r->n_rows == 1 ? "" : "s");
+    if (r->n_codes && !opt_flag(j->o, OPT_json))
+        buf_printf(&b, ", %lld different character%s", (long long)r->n_codes, r->n_codes == 1 ? "" : "s");
     if (opt_flag(j->o, OPT_json) || !opt_flag(j->o, OPT_quiet))
         job_out(j, REPORT_OUT, b.s);
     buf_free(&b);
@@ -64,18 +88,16 @@ static void say_import(Job *j, const ImportOpts *o, const ImportReport *r)
 
 static Code import_words(Job *j, const ImportOpts *o)
 {
-    static const char *const formats[] = { "idx", "cifar10", "csv" };
+    static const char there[] = "there are idx, cifar10, image, text, csv and npy";
+    bool known = false;
 
     if (!o->format || o->n_files < 1)
-        return err_set(&j->e, E_USAGE, ERR_api_missing, "import wants a format and files: sqlgrad import %s", j->cmd->arg);
-    if (!strcmp(o->format, "npy"))
-        return err_set(&j->e, E_USAGE, ERR_api_not_yet, "the format npy is not supported yet; there are idx, cifar10 and csv");
-    for (size_t k = 0; k <= COUNT_OF(formats); k++) {
-        if (k == COUNT_OF(formats))
-            return err_set(&j->e, E_USAGE, ERR_api_value, "no format \"%s\"; there are idx, cifar10 and csv", o->format);
-        if (!strcmp(o->format, formats[k]))
-            break;
-    }
+        return err_set(&j->e, E_USAGE, ERR_api_missing, "import wants a format and files: sqlgrad import %s; %s", j->cmd->arg,
+                       there);
+    for (int k = 0; k < N_FORMATS; k++)
+        known = known || !strcmp(o->format, import_format[k]);
+    if (!known)
+        return err_set(&j->e, E_USAGE, ERR_api_value, "no format \"%s\"; %s", o->format, there);
     if (!opt_text(j->o, OPT_db, NULL))
         return err_set(&j->e, E_USAGE, ERR_api_missing, "import needs --db, the database to fill");
     if (!o->table && !o->labels)
@@ -89,12 +111,13 @@ Code command_import(Job *j, const char *format, const char *const *file, int n)
 {
     ImportOpts o = { .format = format, .file = (const char **)file, .n_files = n, .table = opt_text(j->o, OPT_table, NULL),
                      .labels = opt_text(j->o, OPT_labels, NULL), .as = opt_text(j->o, OPT_as, NULL),
-                     .limit = opt_int(j->o, OPT_limit, -1), .append = opt_flag(j->o, OPT_append),
-                     .replace = opt_flag(j->o, OPT_replace) };
+                     .limit = opt_int(j->o, OPT_limit, -1), .channels = opt_int(j->o, OPT_channels, 0),
+                     .append = opt_flag(j->o, OPT_append), .replace = opt_flag(j->o, OPT_replace) };
     ImportReport r = { 0 };
     Db *db = NULL;
     Code rc = import_words(j, &o);
 
+    if (rc == OK) rc = job_guard(j, key_names, &o);
     if (rc == OK && o.as) rc = job_guard(j, fill_map, &o);
     if (rc == OK) rc = db_open(&db, opt_text(j->o, OPT_db, NULL), DB_CREATE, &j->e);
     if (rc == OK) rc = data_import(db, &o, &r, &j->arena, &j->e);

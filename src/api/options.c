@@ -160,9 +160,13 @@ static const char *const manual[] = {
     "Each gradient against central differences of the loss, in double precision: all values of a table up to 200, else\n"
     "200 of them and one direction.  Status 1 if one differs.\n\n"
     "  sqlgrad check model.sql --db data.db\n",
-    "idx: images and labels of MNIST's format, gzipped or not; cifar10: its binary files; csv: a file with a header.\n"
-    "Images become a table (image, r, c, val), with a channel before r where there are several; labels (image, label).\n\n"
+    "idx: images and labels of MNIST's format; cifar10: its binary files; image: a picture a file, PNG, PBM, PGM or PPM;\n"
+    "text: a row (pos, code, ch) a character; csv: a file with a header; npy: an array, a key column a dimension.  Any of them\n"
+    "may be gzipped.  Images become a table (image, r, c, val), with a channel before r but for idx; labels (image, label), of\n"
+    "pictures (image, label, file): the folder and the path.  The labels of a text are its alphabet (code, ch).\n\n"
     "  sqlgrad import idx images.gz labels.gz --db data.db --table samples --labels labels --as 'val/255.0'\n"
+    "  sqlgrad import image photos/*/*.png --db data.db --table samples --labels labels --channels 3 --as 'val/255.0'\n"
+    "  sqlgrad import text book.txt --db data.db --table text --labels letters\n"
     "  sqlgrad import csv points.csv --db data.db --table points\n",
 };
 

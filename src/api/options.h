@@ -20,7 +20,7 @@
     C('e', emit,    "MODEL.sql", "a plain-SQL script that does the same")                          \
     C('x', explain, "MODEL.sql", "what each stage made of the model")                              \
     C('c', check,   "MODEL.sql", "gradients against finite differences")                           \
-    C('i', import,  "FORMAT FILE...", "data files (idx, cifar10, csv) into a table")
+    C('i', import,  "FORMAT FILE...", "data files (idx, cifar10, image, text, csv, npy) into a table")
 
 #define OPTIONS(X)                                                                                 \
     X(db,        "db",          't', "DB",     "rgtvexci", "the database with the data, read-only but for train and import") \
@@ -53,7 +53,9 @@
     X(table,     "table",       't', "T",      "i",        "table for the data")                      \
     X(labels,    "labels",      't', "T",      "i",        "table for the labels")                    \
     X(as,        "as",          't', "EXPR",   "i",        "what to store in place of a value, such as 'val/255.0'") \
-    X(limit,     "limit",       'i', "N",      "i",        "import at most N images or rows")         \
+    X(channels,  "channels",    'p', "N",      "i",        "image: read all as grey (1) or as red, green, blue (3)") \
+    X(keys,      "keys",        'l', "K[,K]",  "i",        "npy: names of the key columns (i,j,k,...)") \
+    X(limit,     "limit",       'i', "N",      "i",        "import at most N images, rows or characters")         \
     X(append,    "append",      'f', "",       "i",        "add to an existing table")                \
     X(replace,   "replace",     'f', "",       "i",        "replace an existing table")               \
     X(engine,    "engine",      't', "NAME",   "rgtvxc",   "native, or sql inside the database")      \

@@ -296,7 +296,7 @@ static void test_import_wrong(void)
     CHECK(strstr(IMPORT("idx", "t", px, other), "other: images of 3 x 1; those in /"));
     CHECK_STR(IMPORT("idx", "t", in_scratch("none")), "none: there is no such file");
     CHECK_STR(IMPORT("idx", "t", "/tmp"), "/tmp: not an ordinary file");
-    CHECK_STR(IMPORT("png", "t", px), "unknown format \"png\"; it is one of idx, cifar10, csv");
+    CHECK_STR(IMPORT("png", "t", px), "unknown format \"png\"; it is one of idx, cifar10, image, text, csv, npy");
     CHECK_STR(IMPORT("idx", "sqlite_x", px), "\"sqlite_x\" cannot be the name of a table: names that start with "
               "sqlite_, sqlgrad_ or _sg_ are reserved");
     CHECK_STR(IMPORT("idx", NULL, px), "name the table to import into with --table");
