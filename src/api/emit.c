@@ -119,7 +119,7 @@ static void say_script(Job *j, Buf *out)
 Code command_emit(Job *j)
 {
     EmitPlan e = { 0 };
-    BindReq req = { 0 };
+    BindReq req = { .plain = true };
     Code rc = emit_words(j, &e);
 
     if (rc == OK) rc = inputs_bind(j, &req, &e.bound);

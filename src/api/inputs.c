@@ -316,6 +316,7 @@ Code inputs_bind(Job *j, const BindReq *r, Bound *out)
     call.o.target = r->target;
     call.o.n_targets = r->n_targets;
     call.o.eval = r->eval;
+    call.o.plain = r->plain;
     if (rc == OK) rc = fill_catalog(j, &out->cat, r, &call.o.bound, &call.o.n_bound);
     const double read = clock_seconds();
     j->load_seconds += read - began;
@@ -327,6 +328,12 @@ Code inputs_bind(Job *j, const BindReq *r, Bound *out)
     return rc;
 }
 
+/* The row that noise is drawn from: that of the first step, which every command but `train` looks at. */
+static const Table *first_noise_row(Job *j)
+{
+    return noise_row(&j->noise, j->seed, 0) ? &j->noise : NULL;
+}
+
 /* The rows behind one base block; NULL for the driver's own tables. */
 static const Table *block_rows(Job *j, const Bound *b, const Block *base)
 {
@@ -334,6 +341,8 @@ static const Table *block_rows(Job *j, const Bound *b, const Block *base)
 
     if (m)
         return m->t;
+    if (base->role == BASE_driver && !strcmp(base->name, NOISE_TABLE))
+        return first_noise_row(j);
     if (!base->cat || base->role == BASE_driver)
         return NULL;
     for (int k = 0; k < j->n_hosts; k++)

@@ -114,7 +114,7 @@ static void check_unique(Job *j, void *arg)
 static Code query_rows(Job *j, const BindReq *from, Made *m)
 {
     QueryRows q = { .name = m->name };
-    BindReq r = { &m->name, 1, from->eval, from->extra };
+    BindReq r = { &m->name, 1, from->eval, from->plain, from->extra };
     const EngineOps *ops;
     Forward f = { 0 };
     EngineOpts eo;

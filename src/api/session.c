@@ -355,6 +355,7 @@ int job_end(Job *j, Code rc)
     state_unlock(j->lock);
     for (int k = 0; k < j->n_hosts; k++)
         table_free(&j->host[k]->t);
+    table_free(&j->noise);
     for (int k = 0; k < j->n_made; k++)
         table_free(&j->made[k]->own);
     if (rc != OK)

@@ -41,6 +41,7 @@ typedef struct Job {
     const char **trained; int n_trained;        /* parameters, and what is differentiated: looked for in the state first */
     Host **host; int n_hosts;
     Made **made; int n_made;
+    Table noise;                        /* the row of NOISE_TABLE */
     bool fresh, note_kept;              /* train --fresh; say which parameters are kept */
     uint64_t seed;
     int shown;                          /* diagnostics already passed on */
@@ -59,7 +60,7 @@ typedef struct Bound {
 
 typedef struct BindReq {
     const char **target; int n_targets; /* NULL: everything */
-    bool eval;
+    bool eval, plain;                   /* see FrontOpts */
     const char *extra;                  /* an --eval-bind list, over --bind */
 } BindReq;
 

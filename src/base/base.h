@@ -153,4 +153,5 @@ void diag_print(Buf *out, const Compile *c, const Diag *d);
 void diag_locate(const Compile *c, Span at, int *line, int *col);
 
 #include "base/errors.h"
+#include "base/philox.h"
 #endif

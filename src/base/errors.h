@@ -33,6 +33,7 @@
     E(bind_statement, "bind.statement", "a clause or statement that models do not have, or not yet") \
     E(bind_var, "bind.var", "a :name without a number, or a --set that nothing uses")              \
     E(bind_result, "bind.result", "a @loss or @metric that is not one row with a number")          \
+    E(bind_noise, "bind.noise", "a @noise table without a value column, or whose keys may repeat")  \
     E(bind_param, "bind.param", "a parameter whose rows or columns cannot be trained")             \
     E(bind_target, "bind.target", "a table asked for that does not exist")                         \
     E(bind_list, "bind.list", "a list of names that cannot be read")                               \

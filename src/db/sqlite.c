@@ -236,6 +236,33 @@ Code db_open(Db **out, const char *spec, DbMode mode, Err *e)
     return keep_or_close(out, db, connect_file(db, mode, e));
 }
 
+/* The operator `draw` as SQL: stream, seed, step, keys. */
+static void draw_function(sqlite3_context *ctx, int n, sqlite3_value **arg)
+{
+    int64_t place = 0;
+
+    for (int k = 0; k < n; k++) {
+        const int type = sqlite3_value_type(arg[k]);
+        if (type == SQLITE_NULL || n < 3) {
+            sqlite3_result_null(ctx);
+            return;
+        }
+        if (k < 3)
+            continue;
+        const void *text = type == SQLITE_INTEGER ? NULL : sqlite3_value_text(arg[k]);
+        place = draw_place(place, text ? hash_bytes(text, (size_t)sqlite3_value_bytes(arg[k]))
+                                       : (uint64_t)sqlite3_value_int64(arg[k]));
+    }
+    sqlite3_result_double(ctx, draw_unit(draw_bits(sqlite3_value_int64(arg[0]), sqlite3_value_int64(arg[1]),
+                                                   sqlite3_value_int64(arg[2]), place)));
+}
+
+static Code add_functions(Db *db, Err *e)
+{
+    return sqlite3_create_function_v2(db->h, "sqlgrad_draw", -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, draw_function,
+                                      NULL, NULL, NULL) ? sqlite_fail(db, e) : OK;
+}
+
 static Code connect_memory(Db *db, Err *e)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX;
@@ -255,7 +282,8 @@ Code db_open_temp(Db **out, const char *readonly_path, Err *e)
         return e->code;
     Db *db = new_db(readonly_path ? readonly_path : "(memory)");
     db->is_temp = true;
-    return keep_or_close(out, db, readonly_path ? connect_file(db, DB_READ, e) : connect_memory(db, e));
+    const Code rc = readonly_path ? connect_file(db, DB_READ, e) : connect_memory(db, e);
+    return keep_or_close(out, db, rc == OK ? add_functions(db, e) : rc);
 }
 
 void db_close(Db *db)

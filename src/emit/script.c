@@ -155,7 +155,12 @@ static void put_start(Script *s, const Assign *a)
 
 static void put_base(Script *s, const Block *b)
 {
-    put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
+    if (b->filled)
+        put_comment(s, "\n-- ", b->name, ": noise, which you fill before each step with ");
+    else
+        put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
+    if (b->filled)
+        buf_printf(s->out, "%s\n", b->filled);
     emit_base(s->out, s->p, b, s->o->batch, s->d);
 }
 

@@ -171,10 +171,11 @@ typedef enum InsKind {
     IN_load, IN_pres, IN_lit, IN_spread, IN_guard,
     IN_real, IN_int, IN_cmp, IN_cmp_int, IN_cmp_text, IN_extreme_text,
     IN_and, IN_or, IN_not, IN_same, IN_is_null, IN_sel, IN_coalesce, IN_nullif,
-    IN_to_real, IN_to_int, IN_to_bool, IN_parse, IN_print
+    IN_to_real, IN_to_int, IN_to_bool, IN_parse, IN_print,
+    IN_place, IN_place_text, IN_draw
 } InsKind;
 
-/* dst = op(a, b), c the condition of IN_sel and IN_nullif; registers. */
+/* dst = op(a, b), c the condition of IN_sel and IN_nullif; registers.  IN_draw: of place a, seed b, step c in stream i. */
 typedef struct Ins { InsKind kind; Op op; int dst, a, b, c; int src, col; double r; int64_t i; } Ins;
 
 /* How a block reads a source. */
@@ -251,6 +252,8 @@ typedef struct Kern {
     void (*gather_lanes)(void *d, uint8_t *null, const void *a, const uint8_t *anull, const uint32_t *ix, size_t nt,
                          size_t L, size_t l0, size_t nl);
     void (*from_int)(void *d, uint8_t *null, const int64_t *a, size_t n);
+    /* Random numbers in [0, 1), see base/philox.h. */
+    void (*draw)(void *d, int64_t stream, const int64_t *seed, const int64_t *step, const int64_t *place, size_t n);
     void (*to_int)(int64_t *d, const void *a, const uint8_t *null, size_t n);
     void (*codes)(int64_t *d, const void *a, const uint8_t *null, size_t n);
     void (*from_codes)(void *d, uint8_t *null, int64_t code, size_t n);

@@ -396,6 +396,31 @@ static void run_print(Frame *f, const Ins *i, size_t n)
     buf_free(&text);
 }
 
+/* ---- random numbers ---- */
+
+static void run_place(Frame *f, const Ins *i, size_t n)
+{
+    const int64_t *place = f->data[i->a], *key = f->data[i->b];
+    int64_t *d = f->data[i->dst];
+
+    note_bad(f, key, n);
+    for (size_t k = 0; k < n; k++) {
+        const char *s = i->kind == IN_place_text && IS_KEY(key[k]) ? dict_text(&f->n->dict, key[k]) : NULL;
+        d[k] = !IS_KEY(place[k]) || !IS_KEY(key[k]) ? KEY_NULL
+             : draw_place(place[k], s ? hash_bytes(s, strlen(s)) : (uint64_t)key[k]);
+    }
+}
+
+static void run_draw(Frame *f, const Ins *i, size_t n)
+{
+    const int64_t *place = f->data[i->a], *seed = f->data[i->b], *step = f->data[i->c];
+    uint8_t *null = f->null[i->dst];
+
+    f->n->k->draw(f->data[i->dst], i->i, seed, step, place, n);
+    for (size_t k = 0; null && k < n; k++)
+        null[k] = !IS_KEY(place[k]) || !IS_KEY(seed[k]) || !IS_KEY(step[k]);
+}
+
 static void run_ins(Frame *f, const Ins *i, const Chunk *c)
 {
     const size_t n = f->t->reg[i->dst].shape == SH_tuple ? c->nt : c->n;
@@ -431,6 +456,8 @@ static void run_ins(Frame *f, const Ins *i, const Chunk *c)
     case IN_to_bool: run_to_bool(f, i, n); return;
     case IN_parse: run_parse(f, i, n); return;
     case IN_print: run_print(f, i, n); return;
+    case IN_place: case IN_place_text: run_place(f, i, n); return;
+    case IN_draw: run_draw(f, i, n); return;
     }
     BUG("frame: instruction %d", (int)i->kind);
 }

@@ -277,6 +277,22 @@ static int convert(Native *n, Tape *t, const Expr *e)
     return tape_as(t, a, e->op == OP_to_int ? RT_int : RT_real);
 }
 
+/* The keys as one place, then the number there. */
+static int draw(Native *n, Tape *t, const Expr *e)
+{
+    int place = literal(t, RT_int, 0, 0, false);
+
+    for (int k = DRAW_KEYS; k < e->n_args; k++) {
+        const int key = tape_as(t, tape_expr(n, t, e->arg[k]), RT_int);
+        place = apply(t, e->arg[k]->type == T_TEXT ? IN_place_text : IN_place, e->op, RT_int, any_nulls(t, place, key), place,
+                      key, -1);
+    }
+    const int seed = tape_expr(n, t, e->arg[1]), step = tape_expr(n, t, e->arg[2]);
+    const int r = apply(t, IN_draw, e->op, RT_real, any_nulls(t, place, seed) || t->reg[step].nulls, place, seed, step);
+    t->ins[t->n_ins - 1].i = e->arg[0]->i;
+    return r;
+}
+
 static int compile(Native *n, Tape *t, const Expr *e)
 {
     switch (e->op) {
@@ -293,6 +309,7 @@ static int compile(Native *n, Tape *t, const Expr *e)
     case OP_tanh: case OP_atan: case OP_floor: case OP_ceil:
         return arith(n, t, e);
     case OP_round: return round_to(n, t, e);
+    case OP_draw: return draw(n, t, e);
     case OP_max: case OP_min: return extreme(n, t, e);
     case OP_cond: return cond(n, t, e);
     case OP_coalesce: return coalesce(n, t, e);

@@ -604,7 +604,7 @@ static Block *bind_query_stmt(Binder *b)
 {
     Stmt *st = b->stmt;
     const QueryParts p = query_parts(b);
-    const Directive *param = dir_find(st, DIR_param);
+    const Directive *param = dir_find(st, DIR_param), *noise = dir_find(st, DIR_noise);
 
     check_schema(b, p.rel);
     if (param && p.view)
@@ -612,11 +612,15 @@ static Block *bind_query_stmt(Binder *b)
                   "a parameter is a TABLE; its values change");
     bind_reads(b);
     Block *blk = bind_query(
-        b, p.q, param ? name_fit(&b->c->arena, GEN_PREFIX "rows_", st->name, "") : st->name,
+        b, p.q, param || noise ? name_fit(&b->c->arena, GEN_PREFIX "rows_", st->name, "") : st->name,
         st->name_at);
     if (p.n_names)
         give_names(b, blk, p.names, p.n_names);
     check_columns(b, blk);
+    if (noise) {
+        const Noise n = dir_noise(b, noise);
+        blk = noise_from_query(b, blk, &n);
+    }
     blk->is_view = p.view;
     blk->is_temp = p.rel && p.rel->relpersistence && p.rel->relpersistence[0] == 't';
     blk->is_loss = dir_find(st, DIR_loss) != NULL;
@@ -641,11 +645,20 @@ static Block *bind_declaration(Binder *b, Def *def)
     Stmt *st = b->stmt;
     const PgQuery__CreateStmt *n = st->tree->stmts[0]->stmt->create_stmt;
     const Directive *param = dir_find(st, DIR_param), *data = dir_find(st, DIR_data);
+    const Directive *noise = dir_find(st, DIR_noise);
     const BaseRole role = param ? BASE_param : dir_find(st, DIR_range) ? BASE_range : BASE_db;
     const CatTable *cat = b->cat && role != BASE_range ? catalog_find(b->cat, st->name) : NULL;
 
     check_schema(b, n->relation);
+    if (b->scan->canonical && !strcmp(st->name, NOISE_TABLE))
+        return noise_driver(b);
     const Decl *d = declare_read(b, n);
+    if (noise) {
+        const Noise z = dir_noise(b, noise);
+        Block *blk = noise_from_checks(b, d, &z);
+        mark_block(st, blk);
+        return blk;
+    }
     if (cat && !cat->exists)
         cat = NULL;
     if (role == BASE_db && !cat && b->cat && b->cat->have_db) {
@@ -826,7 +839,7 @@ static bool note_unbatched(Binder *b, const Block *k, const Expr *e)
         const Expr *x = e->arg[side], *y = e->arg[1 - side];
         const Block *r = y->op == OP_col ? k->src[y->src].rel : NULL;
         const int from = batch_source(k, x);
-        if (from < 0 || !r || r->role != BASE_db || r->is_data)
+        if (from < 0 || !r || r->role != BASE_db || r->is_data || r->filled)
             continue;
         diag_note(
             b->c, ERR_bind_unbatched, k->src[y->src].at.len ? k->src[y->src].at : k->name_at,
@@ -905,6 +918,7 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     diag_stop_if_any(c);
     prog_analyse(b.p);
     check_results(&b);
+    noise_check_keys(&b);
     note_same_names(&b);
     note_batches(&b);
     fill_items(b.p);

@@ -82,6 +82,7 @@ typedef struct Binder {
     Stmt *stmt;                         /* being bound */
     Mode mode;                          /* of the item being bound */
     int n_gen;                          /* counter behind generated names */
+    Block **noise; int n_noise;         /* tables with @noise */
     Defs *defs;
 } Binder;
 
@@ -102,6 +103,10 @@ void dir_check_places(Scan *s);
 void dir_data(Binder *b, const Directive *d, Block *blk);
 void dir_param(Binder *b, const Directive *d, Block *blk);
 void dir_objective(Binder *b, const Directive *d);
+/* What @noise says. */
+typedef enum NoiseKind { NOISE_normal, NOISE_uniform, NOISE_bernoulli } NoiseKind;
+typedef struct Noise { NoiseKind kind; double a, b; bool has_eval; double eval; } Noise;
+Noise dir_noise(Binder *b, const Directive *d);
 /* The number behind `:name`, of --set or @set; false: there is none. */
 bool bind_number(const Binder *b, const char *name, double *val, bool *real);
 
@@ -119,6 +124,9 @@ Decl *declare_read(Binder *b, const struct PgQuery__CreateStmt *n);
 Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *cat);
 /* The base block of a table that is only in the database. */
 Block *declare_from_catalog(Binder *b, const CatTable *cat, const char *name, Span at);
+/* A @range block of the keys alone, under another name; and column c as declared, false: there are fewer. */
+Block *declare_keys(Binder *b, const Decl *d, const char *name);
+bool declare_column(const Decl *d, int c, const char **name, Type *type, Span *at);
 /* A column type; false: not supported. */
 bool declare_type(const struct PgQuery__TypeName *t, Type *out);
 
@@ -142,6 +150,14 @@ const char *bind_spelling(const Binder *b, int location, const char *folded);
 Block *bind_table(Binder *b, const char *schema, const char *name, Span at);
 /* The value of :name at a location ($0…n in the tree), or an error. */
 Expr *bind_param_ref(Binder *b, int location);
+
+/* ---- noise.c ---- */
+
+/* A table with @noise over the rows of a query, or of a declaration's CHECKs. */
+Block *noise_from_query(Binder *b, Block *rows, const Noise *n);
+Block *noise_from_checks(Binder *b, const Decl *d, const Noise *n);
+Block *noise_driver(Binder *b);
+void noise_check_keys(Binder *b);       /* once identities are known */
 
 /* query.c: the block(s) of a query; the last one is returned and named `name` (NULL: generated).  Its
  * visible columns are the query's; hidden ones are added later by prog_analyse. */

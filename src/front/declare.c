@@ -723,6 +723,31 @@ Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *ca
     return blk;
 }
 
+Block *declare_keys(Binder *b, const Decl *d, const char *name)
+{
+    Decl keys = *d;
+
+    keys.col = NULL;
+    keys.n_cols = 0;
+    for (int c = 0; c < d->n_cols; c++)
+        if (d->col[c].type != T_REAL)
+            VEC_PUSH(&b->c->arena, keys.col, keys.n_cols, d->col[c]);
+    Block *blk = declare_block(b, &keys, BASE_range, NULL);
+    blk->name = name;
+    blk->user = false;
+    return blk;
+}
+
+bool declare_column(const Decl *d, int c, const char **name, Type *type, Span *at)
+{
+    if (c >= d->n_cols)
+        return false;
+    *name = d->col[c].name;
+    *type = d->col[c].type;
+    *at = d->col[c].at;
+    return true;
+}
+
 Block *declare_from_catalog(Binder *b, const CatTable *cat, const char *name, Span at)
 {
     Block *blk = new_base(b, name, BASE_db, cat);

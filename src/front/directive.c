@@ -35,7 +35,8 @@ static const struct DirInfo {
     [DIR_minimize] = { "minimize", FORM_rest, 0, false,
                        "@minimize LOSS over P1, P2 using adam(lr = 1e-3)" },
     [DIR_maximize] = { "maximize", FORM_rest, 0, true, "" },
-    [DIR_noise] = { "noise", FORM_rest, 0, true, "" },
+    [DIR_noise] = { "noise", FORM_args, ON_declare | ON_query, false,
+                    "@noise(normal(0, 1)), @noise(uniform(-1, 1)), @noise(bernoulli(0.5), eval = 0.5)" },
     [DIR_update] = { "update", FORM_rest, 0, true, "" },
     [DIR_for] = { "for", FORM_rest, 0, true, "" },
     [DIR_end] = { "end", FORM_rest, 0, true, "" },
@@ -188,7 +189,7 @@ static bool read_word(Reader *r, Directive *d)
     else
         diag_error(r->c, ERR_directive_unknown, d->at,
                    "unknown directive @%s; they are @data, @param, @range, @set, @loss, "
-                   "@metric, @once, @detach, @train, @eval, @minimize",
+                   "@metric, @once, @detach, @train, @eval, @noise, @minimize",
                    word);
     return false;
 }
@@ -233,8 +234,8 @@ bool dir_read(Compile *c, Span at, Directive **dir, int *n)
 /* Directives that say what kind of table this is exclude each other and the ones about results. */
 static bool excludes(DirWord a, DirWord b)
 {
-    const bool base_a = a == DIR_data || a == DIR_param || a == DIR_range;
-    const bool base_b = b == DIR_data || b == DIR_param || b == DIR_range;
+    const bool base_a = a == DIR_data || a == DIR_param || a == DIR_range || a == DIR_noise;
+    const bool base_b = b == DIR_data || b == DIR_param || b == DIR_range || b == DIR_noise;
     const bool mode_a = a == DIR_train || a == DIR_eval, mode_b = b == DIR_train || b == DIR_eval;
 
     return a == b || (mode_a && mode_b) || ((base_a || base_b) && !mode_a && !mode_b);
@@ -569,6 +570,122 @@ void dir_param(Binder *b, const Directive *d, Block *blk)
     }
     if (init->name || init->n_in)
         blk->init = init;
+}
+
+/* ---- @noise ---- */
+
+#define MAX_NESTED 50           /* parentheses of a constant expression */
+
+static double const_sum(Binder *b, Reader *r, const char *of, int depth);
+
+static double const_factor(Binder *b, Reader *r, const char *of, int depth)
+{
+    if (!at_punct(r, '(') || depth == MAX_NESTED)
+        return read_number(b, r, of);
+    advance(r);
+    const double v = const_sum(b, r, of, depth + 1);
+    if (!take_punct(r, ')'))
+        diag_fail(b->c, ERR_directive_argument, here(r), "a ) is missing here: %s", dir_info[DIR_noise].usage);
+    return v;
+}
+
+static double const_product(Binder *b, Reader *r, const char *of, int depth)
+{
+    double v = const_factor(b, r, of, depth);
+
+    for (;;)
+        if (take_punct(r, '*'))
+            v *= const_factor(b, r, of, depth);
+        else if (take_punct(r, '/'))
+            v /= const_factor(b, r, of, depth);
+        else
+            return v;
+}
+
+static double const_sum(Binder *b, Reader *r, const char *of, int depth)
+{
+    double v = const_product(b, r, of, depth);
+
+    for (;;)
+        if (take_punct(r, '+'))
+            v += const_product(b, r, of, depth);
+        else if (take_punct(r, '-'))
+            v -= const_product(b, r, of, depth);
+        else
+            return v;
+}
+
+/* Numbers, :names, + - * / and parentheses. */
+static double const_arg(Binder *b, const DirArg *a, const char *of)
+{
+    Reader r = reader(b->c, a->at);
+    const double v = const_sum(b, &r, of, 0);
+
+    expect_end(b, &r, dir_info[DIR_noise].usage);
+    if (!isfinite(v))
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s takes finite numbers", of);
+    return v;
+}
+
+static void check_noise(Binder *b, const DirArg *a, const Noise *n)
+{
+    if (n->kind == NOISE_normal && n->b < 0)
+        diag_fail(b->c, ERR_directive_argument, a->at, "normal(mean, sd) needs sd >= 0");
+    if (n->kind == NOISE_uniform && n->a > n->b)
+        diag_fail(b->c, ERR_directive_argument, a->at, "uniform(a, b) needs a <= b");
+    if (n->kind == NOISE_bernoulli && !(n->a >= 0 && n->a <= 1))
+        diag_fail(b->c, ERR_directive_argument, a->at, "bernoulli(p) needs a probability, 0 <= p <= 1");
+}
+
+static void read_noise(Binder *b, const DirArg *a, Noise *n)
+{
+    static const struct { const char *name; int args; } kind[] = {
+        [NOISE_normal] = { "normal", 2 }, [NOISE_uniform] = { "uniform", 2 }, [NOISE_bernoulli] = { "bernoulli", 1 }
+    };
+    Reader r = reader(b->c, a->at);
+    const char *word = at_name(&r) ? lex_name(&b->c->arena, r.s, r.t) : "";
+    double *to[2] = { &n->a, &n->b };
+    DirArg *arg = NULL;
+    size_t k = 0;
+    int n_args = 0;
+
+    while (k < COUNT_OF(kind) && !ascii_ieq(kind[k].name, word))
+        k++;
+    if (k == COUNT_OF(kind))
+        diag_fail(b->c, ERR_directive_argument, here(&r),
+                  "no such noise; there are normal(mean, sd), uniform(a, b) and bernoulli(p)");
+    n->kind = (NoiseKind)k;
+    advance(&r);
+    if (at_punct(&r, '(') && !read_args(&r, kind[k].name, dir_info[DIR_noise].usage, &arg, &n_args))
+        bind_give_up(b);
+    expect_end(b, &r, dir_info[DIR_noise].usage);
+    if (n_args != kind[k].args)
+        diag_fail(b->c, ERR_directive_argument, a->at, "%s takes %d number%s, not %d", kind[k].name, kind[k].args,
+                  kind[k].args == 1 ? "" : "s", n_args);
+    for (int i = 0; i < n_args; i++) {
+        if (arg[i].name)
+            diag_fail(b->c, ERR_directive_argument, arg[i].at, "%s has no argument %s", kind[k].name, arg[i].name);
+        *to[i] = const_arg(b, &arg[i], kind[k].name);
+    }
+    check_noise(b, a, n);
+}
+
+Noise dir_noise(Binder *b, const Directive *d)
+{
+    static const char *const names[] = { "eval", NULL };
+    Noise n = { 0 };
+
+    if (!d->n_args || d->arg[0].name)
+        diag_fail(b->c, ERR_directive_argument, d->at, "which noise? %s", dir_info[DIR_noise].usage);
+    read_noise(b, &d->arg[0], &n);
+    for (int i = 1; i < d->n_args; i++) {
+        no_twice(b, d, i);
+        if (!arg_is(&d->arg[i], "eval"))
+            unknown_arg(b, d, &d->arg[i], names);
+        n.has_eval = true;
+        n.eval = const_arg(b, &d->arg[i], "eval");
+    }
+    return n;
 }
 
 /* ---- @minimize ---- */

@@ -21,6 +21,7 @@ typedef struct FrontOpts {
     const char **set_name; const double *set_val; int n_sets;   /* --set NAME=NUMBER */
     const char **target; int n_targets;     /* bind only what these need; NULL: everything */
     const char **bound; int n_bound;        /* --bind names: a derived table listed here is a base table */
+    bool plain;                             /* for hosts that cannot draw: a table with @noise is one that they fill */
     bool eval;                              /* evaluation mode: @train items are dropped, else @eval items */
 } FrontOpts;
 

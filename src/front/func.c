@@ -217,6 +217,18 @@ static Expr *numeric_func(Query *q, const char *name, Expr **arg, size_t n, Span
     fail_function(q, name, at);
 }
 
+/* Of a dump: what @noise became. */
+static Expr *draw_call(Query *q, Expr **arg, size_t n, Span at)
+{
+    bool ok = n >= DRAW_KEYS && arg[0]->op == OP_lit_int && arg[1]->type == T_INT && arg[2]->type == T_INT;
+
+    for (size_t k = DRAW_KEYS; k < n; k++)
+        ok &= arg[k]->type == T_INT || arg[k]->type == T_TEXT;
+    if (!ok)
+        diag_fail(q->b->c, ERR_expr_arguments, at, "SQLGRAD_DRAW takes a stream, a seed, a step, and keys");
+    return ex_new(q->a, OP_draw, T_REAL, (int)n, arg);
+}
+
 static bool known_function(const char *name)
 {
     for (size_t k = 0; k < COUNT_OF(scalar_func); k++)
@@ -234,7 +246,8 @@ static Expr *scalar_call(Ctx *x, const PgQuery__FuncCall *f, const char *name, S
     Expr **arg = ARENA_ARRAY(q->a, Expr *, f->n_args + 1);
     const Span whole = span_call(q, f->location);
 
-    if (!known_function(name))
+    const bool draw = q->b->scan->canonical && !strcmp(name, "sqlgrad_draw");
+    if (!draw && !known_function(name))
         fail_function(q, name, at);
     if (f->agg_star || f->agg_distinct || f->agg_filter)
         diag_fail(q->b->c, ERR_expr_arguments, at,
@@ -242,7 +255,7 @@ static Expr *scalar_call(Ctx *x, const PgQuery__FuncCall *f, const char *name, S
                   capitals(q, name));
     for (size_t k = 0; k < f->n_args; k++)
         arg[k] = expr_bind(x, f->args[k]);
-    Expr *e = mixed_func(q, name, arg, f->n_args, whole);
+    Expr *e = draw ? draw_call(q, arg, f->n_args, whole) : mixed_func(q, name, arg, f->n_args, whole);
     e = e ? e : numeric_func(q, name, arg, f->n_args, whole);
     Expr *copy = ARENA_NEW(q->a, Expr);
     *copy = *e;

@@ -55,7 +55,7 @@ static Type derived_type(const Expr *e)
 
     if (kind == 'n')
         return t == T_REAL || t == T_TEXT ? t : T_INT;
-    if (kind == 'r' || e->op == OP_to_real)
+    if (kind == 'r' || e->op == OP_to_real || e->op == OP_draw)
         return T_REAL;
     if (kind == 'b')
         return T_BOOL;
@@ -97,8 +97,8 @@ bool ex_may_null(const Expr *e)
     case OP_same: case OP_differ: case OP_is_null: case OP_not_null: return false;
     case OP_neg: case OP_add: case OP_sub: case OP_mul: case OP_div: case OP_abs: case OP_sign:
     case OP_exp: case OP_ln: case OP_log10: case OP_sqrt: case OP_pow: case OP_sin: case OP_cos:
-    case OP_tan: case OP_tanh: case OP_atan: case OP_floor: case OP_ceil: case OP_round: case OP_max:
-    case OP_min: case OP_to_int: case OP_to_real: case OP_to_text: case OP_eq: case OP_ne: case OP_lt:
+    case OP_tan: case OP_tanh: case OP_atan: case OP_floor: case OP_ceil: case OP_round: case OP_draw:
+    case OP_max: case OP_min: case OP_to_int: case OP_to_real: case OP_to_text: case OP_eq: case OP_ne: case OP_lt:
     case OP_le: case OP_gt: case OP_ge: case OP_in: case OP_and: case OP_or: case OP_not:
         return any_null(e);
     }

@@ -217,6 +217,23 @@ static Value eval_arith(const Expr *e, Getter get, void *arg)
     return real_val(e->n_args == 1 ? eval_real1(e->op, x.r) : eval_real2(e->op, x.r, y.r));
 }
 
+/* Seed, step and keys; a NULL among them gives NULL. */
+static Value eval_draw(const Expr *e, Getter get, void *arg)
+{
+    int64_t place = 0, from[DRAW_KEYS] = { 0 };
+
+    for (int k = 0; k < e->n_args; k++) {
+        const Value v = ex_eval(e->arg[k], get, arg);
+        if (v.null)
+            return null_value(T_REAL);
+        if (k < DRAW_KEYS)
+            from[k] = v.i;
+        else
+            place = draw_place(place, v.type == T_TEXT ? hash_bytes(v.s, strlen(v.s)) : (uint64_t)v.i);
+    }
+    return real_val(draw_unit(draw_bits(from[0], from[1], from[2], place)));
+}
+
 Value ex_eval(const Expr *e, Value (*get)(void *arg, const Expr *col), void *arg)
 {
     Value v;
@@ -235,6 +252,7 @@ Value ex_eval(const Expr *e, Value (*get)(void *arg, const Expr *col), void *arg
     case OP_sin: case OP_cos: case OP_tan: case OP_tanh: case OP_atan: case OP_floor: case OP_ceil:
     case OP_round:
         return eval_arith(e, get, arg);
+    case OP_draw: return eval_draw(e, get, arg);
     case OP_max: case OP_min: return eval_extreme(e, get, arg);
     case OP_cond: return eval_cond(e, get, arg);
     case OP_coalesce:

@@ -141,6 +141,7 @@ struct Block {
                                  * columns, evaluated over whole tables by the driver when the parameter is absent; it
                                  * gives the rows and, without `init`, the first values.  Not a source: passes that keep
                                  * the parameter keep it.  Printed as one statement: the directive, then the query. */
+    const char *filled;         /* base: who runs the script fills it before every step, with this; or NULL */
     const char **batch_key; int n_batch; bool batch_rows;   /* @data(batch = …) */
     int grad_of;                /* id of the block whose gradient this is, -1 otherwise */
     const char *why;            /* gradient blocks: which proof let a source be left out, for explain; or NULL */
@@ -182,6 +183,7 @@ typedef struct Prog {
 } Prog;
 
 #define GEN_PREFIX "_sg_"       /* no user table or column may start with it */
+#define NOISE_TABLE GEN_PREFIX "noise"      /* the driver's one row of seed and step, from which `draw` draws */
 
 /* ---- build.c ---- */
 

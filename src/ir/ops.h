@@ -40,6 +40,7 @@
     O(floor,    1, 'r', '0', "FLOOR(")  /* REAL to REAL */                                         \
     O(ceil,     1, 'r', '0', "CEIL(")                                                              \
     O(round,    2, 'r', '0', "ROUND(")  /* argument 1: an INT literal, half away from zero */      \
+    O(draw,    -1, 'm', '-', "SQLGRAD_DRAW(")   /* stream, seed, step, keys: random in [0, 1), see draw_noise */ \
     O(max,     -1, 'n', 'y', "MAX(")    /* two or more; any NULL gives NULL */                     \
     O(min,     -1, 'n', 'y', "MIN(")                                                               \
     O(cond,    -1, 'm', 'y', "")        /* CASE: when, then, …, else; ELSE is always there */      \
@@ -75,6 +76,8 @@
 #define JOINS(J)                                                                                   \
     J(inner, "JOIN")                                                                               \
     J(left,  "LEFT JOIN")
+
+enum { DRAW_KEYS = 3 };           /* argument of `draw` at which the keys begin */
 
 typedef enum Op {
 #define O(name, nargs, kind, grad, sql) OP_##name,

@@ -110,7 +110,7 @@ static Prec prec_of(const Expr *e)
     case OP_lit_real: return real_is_negative(e) ? PREC_neg : PREC_atom;
     case OP_col: case OP_lit_text: case OP_lit_null: case OP_var: case OP_abs: case OP_sign: case OP_exp:
     case OP_ln: case OP_log10: case OP_sqrt: case OP_pow: case OP_sin: case OP_cos: case OP_tan: case OP_tanh:
-    case OP_atan: case OP_floor: case OP_ceil: case OP_round: case OP_max: case OP_min: case OP_cond:
+    case OP_atan: case OP_floor: case OP_ceil: case OP_round: case OP_draw: case OP_max: case OP_min: case OP_cond:
     case OP_coalesce: case OP_nullif: case OP_to_int: case OP_to_real: case OP_to_text:
         return PREC_atom;
     }
@@ -242,7 +242,7 @@ static void put_op(Printer *p, const Expr *e)
     case OP_to_text: put_cast(p, e->arg[0], p->d->text); return;
     case OP_abs: case OP_sign: case OP_exp: case OP_log10: case OP_sqrt: case OP_pow: case OP_sin:
     case OP_cos: case OP_tan: case OP_tanh: case OP_atan: case OP_floor: case OP_ceil: case OP_round:
-    case OP_coalesce: case OP_nullif:
+    case OP_coalesce: case OP_nullif: case OP_draw:
         put_function(p, e);
         return;
     }

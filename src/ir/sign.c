@@ -189,6 +189,7 @@ static unsigned sign_of_op(Prover *p, const Block *b, const Expr *e)
     case OP_to_real: return x->type == T_TEXT ? SIGN_any : prove_sign(p, b, x);
     case OP_exp: return sign_of_exp(prove_sign(p, b, x));
     case OP_pow: return sign_of_pow(p, b, e);
+    case OP_draw: return SIGN_zero | SIGN_pos;
     case OP_max: return sign_of_max(p, b, e, true);
     case OP_min: return sign_of_max(p, b, e, false);
     case OP_cond: case OP_coalesce: return sign_of_any_arg(p, b, e);
@@ -303,7 +304,7 @@ unsigned ex_risk(const Block *b, const Expr *e)
     case OP_cond: case OP_coalesce: case OP_nullif: case OP_to_real:
         return risk_of_args(b, e);
     case OP_col: case OP_lit_int: case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod:
-    case OP_to_int: case OP_to_text: case OP_eq: case OP_ne: case OP_lt: case OP_le: case OP_gt: case OP_ge:
+    case OP_draw: case OP_to_int: case OP_to_text: case OP_eq: case OP_ne: case OP_lt: case OP_le: case OP_gt: case OP_ge:
     case OP_same: case OP_differ: case OP_is_null: case OP_not_null: case OP_in: case OP_and: case OP_or:
     case OP_not:
         return 0;

@@ -121,6 +121,12 @@ static void verify_types(const Verifier *v, const Expr *e)
         VERIFY(v, e->type == T_REAL, "%s is %s", op_info[e->op].name, type_name[e->type]);
         verify_arg_types(v, e, T_REAL, "what it takes");
         return;
+    case OP_draw:
+        VERIFY(v, e->type == T_REAL && e->n_args >= DRAW_KEYS && e->arg[0]->op == OP_lit_int, "draw without a stream");
+        for (int k = 1; k < e->n_args; k++)
+            VERIFY(v, e->arg[k]->type == T_INT || (k >= DRAW_KEYS && e->arg[k]->type == T_TEXT), "draw for %s",
+                   type_name[e->arg[k]->type]);
+        return;
     case OP_round:
         VERIFY(v, e->type == T_REAL && types_agree(e->arg[0]->type, T_REAL), "ROUND of %s", type_name[e->arg[0]->type]);
         VERIFY(v, e->arg[1]->op == OP_lit_int, "ROUND to digits that are no literal");

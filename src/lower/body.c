@@ -428,7 +428,7 @@ Val body_expr(Gen *g, const Expr *e)
     case OP_in: return in_list_of(g, e);
     case OP_not: return not_value(g, body_expr(g, e->arg[0]));
     case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod: case OP_nullif: case OP_to_int:
-    case OP_to_text:
+    case OP_to_text: case OP_draw:
         break;
     }
     BUG("body_expr: operator %d", (int)e->op);
@@ -476,7 +476,7 @@ bool body_is_zero(const Nest *n, const Expr *e)
         return true;
     case OP_coalesce: return body_is_zero(n, e->arg[0]);
     case OP_lit_int: case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod: case OP_exp:
-    case OP_ln: case OP_log10: case OP_pow: case OP_cos: case OP_nullif: case OP_to_int: case OP_to_real:
+    case OP_ln: case OP_log10: case OP_pow: case OP_cos: case OP_draw: case OP_nullif: case OP_to_int: case OP_to_real:
     case OP_to_text: case OP_eq: case OP_ne: case OP_lt: case OP_le: case OP_gt: case OP_ge: case OP_same:
     case OP_differ: case OP_is_null: case OP_not_null: case OP_in: case OP_and: case OP_or: case OP_not:
         return false;

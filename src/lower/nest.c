@@ -102,7 +102,7 @@ static bool can_expr(const Nest *n, const Expr *e, bool store)
     case OP_is_null: case OP_not_null: return true;
     case OP_and: case OP_or: case OP_not: return can_args(n, e, store, T_BOOL);
     case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod: case OP_nullif: case OP_to_int:
-    case OP_to_text:
+    case OP_to_text: case OP_draw:
         return false;
     }
     BUG("can_expr: operator %d", (int)e->op);
@@ -211,7 +211,7 @@ static double op_cost(Op op)
         return 3;
     case OP_div: case OP_sqrt: case OP_round: return 6;
     case OP_exp: return 22;
-    case OP_ln: case OP_tanh: case OP_sin: case OP_cos: return 35;
+    case OP_ln: case OP_tanh: case OP_sin: case OP_cos: case OP_draw: return 35;
     case OP_log10: case OP_tan: case OP_atan: case OP_pow: case OP_to_text: return 150;
     }
     BUG("op_cost: operator %d", (int)op);

@@ -162,7 +162,7 @@ static Expr *number_of(Lower *l, const Expr *e)
     case OP_to_real:
         return e->arg[0]->type == T_INT ? convert_args(l, e) : cannot(l);
     case OP_lit_int: case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_mod: case OP_nullif:
-    case OP_to_int: case OP_to_text: case OP_is_null: case OP_not_null:
+    case OP_draw: case OP_to_int: case OP_to_text: case OP_is_null: case OP_not_null:
         return cannot(l);
     }
     return cannot(l);

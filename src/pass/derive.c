@@ -183,7 +183,7 @@ Expr *grad_derive(Arena *a, const Expr *e, const Expr *col)
     case OP_max: case OP_min: return derive_extreme(a, e, col);
     case OP_cond: case OP_coalesce: return derive_branches(a, e, col);
     case OP_nullif: case OP_to_real: return grad_derive(a, x, col);
-    case OP_lit_int: case OP_lit_real: case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv:
+    case OP_lit_int: case OP_lit_real: case OP_lit_text: case OP_lit_null: case OP_var: case OP_idiv: case OP_draw:
     case OP_mod: case OP_sign: case OP_floor: case OP_ceil: case OP_round: case OP_to_int: case OP_to_text:
     case OP_eq: case OP_ne: case OP_lt: case OP_le: case OP_gt: case OP_ge: case OP_same: case OP_differ:
     case OP_is_null: case OP_not_null: case OP_in: case OP_and: case OP_or: case OP_not:

@@ -24,7 +24,7 @@ static bool is_dear(void *arg, const Expr *e)
     (void)arg;
     switch (e->op) {
     case OP_div: case OP_exp: case OP_ln: case OP_log10: case OP_sqrt: case OP_pow: case OP_sin: case OP_cos:
-    case OP_tan: case OP_tanh: case OP_atan: case OP_to_text: case OP_to_int: case OP_nullif:
+    case OP_tan: case OP_tanh: case OP_atan: case OP_draw: case OP_to_text: case OP_to_int: case OP_nullif:
         return true;
     case OP_col: case OP_lit_int: case OP_lit_real: case OP_lit_text: case OP_lit_null: case OP_var: case OP_neg:
     case OP_add: case OP_sub: case OP_mul: case OP_idiv: case OP_mod: case OP_abs: case OP_sign: case OP_floor:

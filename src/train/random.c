@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * random.c - random numbers as a function of (seed, stream, counter): Philox4x32-10 of Salmon, Moraes, Dror
- * and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).  Nothing has a state, so a value does
- * not depend on what else was drawn before, and a run resumed in the middle draws what it would have drawn.
+ * random.c - random numbers as a function of (seed, stream, counter), from Philox (base/philox.c).
+ * Nothing has a state, so a run resumed in the middle draws what it would have drawn.
  *
  *   key      the seed (two words)
  *   counter  stream (two words), n (two words)
@@ -14,30 +13,6 @@
 
 #define STREAM_EPOCH 0x65706f6368ull        /* "epoch"; xored with the epoch's own hash */
 #define TWO_PI       6.283185307179586476925286766559
-
-static void philox_round(uint32_t c[4], const uint32_t k[2])
-{
-    const uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
-    const uint32_t n0 = (uint32_t)(b >> 32) ^ c[1] ^ k[0], n2 = (uint32_t)(a >> 32) ^ c[3] ^ k[1];
-
-    c[0] = n0;
-    c[1] = (uint32_t)b;
-    c[2] = n2;
-    c[3] = (uint32_t)a;
-}
-
-void philox4x32(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
-{
-    uint32_t k[2] = { key[0], key[1] };
-
-    for (int i = 0; i < 4; i++)
-        out[i] = ctr[i];
-    for (int r = 0; r < 10; r++) {
-        philox_round(out, k);
-        k[0] += 0x9E3779B9u;
-        k[1] += 0xBB67AE85u;
-    }
-}
 
 /* Two 64-bit words for counter n. */
 static void draw_words(uint64_t seed, uint64_t stream, uint64_t n, uint64_t w[2])
@@ -71,6 +46,16 @@ double draw_normal(uint64_t seed, uint64_t stream, uint64_t n)
 
     draw_words(seed, stream, n, w);
     return sqrt(-2.0 * log(1.0 - unit_interval(w[0]))) * cos(TWO_PI * unit_interval(w[1]));
+}
+
+bool noise_row(Table *out, uint64_t seed, int64_t step)
+{
+    if (!out->n_cols && (!table_init(out, NOISE_TABLE, 2, 1) || !table_add_col(out, 0, "seed", T_INT, false) ||
+                         !table_add_col(out, 1, "step", T_INT, false)))
+        return false;
+    out->col[0].i[0] = (int64_t)(seed & INT64_MAX);
+    out->col[1].i[0] = step;
+    return true;
 }
 
 /* A number below n without bias: words past the last multiple of n are drawn again, from the counter's

@@ -24,7 +24,7 @@ typedef struct Loop1 {
     Block **target; int n_loss_targets, n_all_targets;      /* loss and updates; and the metrics */
     int64_t per_epoch, total, step, eval_every;
     uint32_t *perm; int64_t perm_epoch;
-    Table batch, row;                   /* what the engine was last given */
+    Table batch, row, noise;            /* what the engine was last given */
     Table *now_param, *now_state;       /* as last fetched, to be saved */
     Table *eval_param;                  /* as the evaluation sets were given them */
     Table *best;                        /* --keep: parameters of the best evaluation */
@@ -135,6 +135,7 @@ static void loop_close(Loop1 *l)
     reach_free(l->reach, l->t->plan.n_over);
     table_free(&l->batch);
     table_free(&l->row);
+    table_free(&l->noise);
     arena_free(&l->progress.arena);
 }
 
@@ -166,6 +167,18 @@ static Code write_step_row(Loop1 *l)
     const Code rc = optim_step_row(&l->t->plan, l->step, l->step / l->per_epoch, &l->row, l->e);
 
     return rc == OK ? l->t->ops->bind(l->g, l->t->plan.step, &l->row, l->e) : rc;
+}
+
+/* Noise is drawn anew in every step. */
+static Code write_noise_row(Loop1 *l)
+{
+    const Block *b = prog_find(l->t->p, NOISE_TABLE, MODE_always);
+
+    if (!b)
+        return OK;
+    if (!noise_row(&l->noise, l->t->seed, l->step))
+        return err_set(l->e, E_ENV, ERR_mem_exhausted, "out of memory");
+    return l->t->ops->bind(l->g, b, &l->noise, l->e);
 }
 
 /* The REAL columns of a one-row table, one Metric each. */
@@ -437,6 +450,7 @@ static Code one_step(Loop1 *l)
     Code rc = draw_batch(l);
 
     if (rc == OK) rc = write_step_row(l);
+    if (rc == OK) rc = write_noise_row(l);
     if (rc == OK) rc = l->t->ops->run(l->g, l->target, metrics ? l->n_all_targets : l->n_loss_targets, true, l->e);
     if (rc == OK) rc = read_loss(l);
     if (rc == OK && !isfinite(l->loss)) rc = blame_nonfinite(l);

@@ -14,9 +14,10 @@
 
 /* ---- random.c: numbers by (seed, stream, counter), so that nothing depends on the order of drawing ---- */
 
-void   philox4x32(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);   /* 10 rounds */
 double draw_uniform(uint64_t seed, uint64_t stream, uint64_t n);        /* in [0, 1), 53 bits */
 double draw_normal(uint64_t seed, uint64_t stream, uint64_t n);         /* mean 0, deviation 1 */
+/* The one row of NOISE_TABLE, in a new table or the one of the step before; false: out of memory. */
+bool   noise_row(Table *out, uint64_t seed, int64_t step);
 void   draw_permutation(uint64_t seed, uint64_t epoch, uint32_t *perm, uint32_t n);
 
 /* ---- init.c ---- */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * philox.h - the generator behind every random number: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel
+ * random numbers: as easy as 1, 2, 3" (SC 2011).  A pure function of key and counter, so that a value does not
+ * depend on what else was drawn before.  Inline: loops over rows keep it in registers. */
+#ifndef SG_PHILOX_H
+#define SG_PHILOX_H
+
+#include <stdint.h>
+
+static inline void philox4x32(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
+{
+    uint32_t c0 = ctr[0], c1 = ctr[1], c2 = ctr[2], c3 = ctr[3], k0 = key[0], k1 = key[1];
+
+    for (int r = 0; r < 10; r++) {
+        const uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)b;
+        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
+
+/* The operator `draw`.  One more key of a row, from place 0, key by key (a text through hash_bytes); never
+ * negative, so that it is a key itself. */
+static inline int64_t draw_place(int64_t place, uint64_t key)
+{
+    uint64_t h = (uint64_t)place * 0x9E3779B97F4A7C15ull + key;
+
+    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93ull;
+    return (int64_t)((h ^ h >> 32) & INT64_MAX);
+}
+
+/* 64 random bits for a row; streams 2 k and 2 k + 1 are the halves of one block. */
+static inline uint64_t draw_bits(int64_t stream, int64_t seed, int64_t step, int64_t place)
+{
+    const uint64_t s = (uint64_t)seed, t = (uint64_t)step, h = (uint64_t)place;
+    const uint32_t ctr[4] = { (uint32_t)h, (uint32_t)(h >> 32), (uint32_t)t, (uint32_t)(t >> 32) };
+    const uint32_t key[2] = { (uint32_t)s, (uint32_t)(s >> 32) ^ (uint32_t)(stream >> 1) };
+    uint32_t o[4];
+
+    philox4x32(ctr, key, o);
+    return stream & 1 ? (uint64_t)o[3] << 32 | o[2] : (uint64_t)o[1] << 32 | o[0];
+}
+
+/* The bits as a number in [0, 1); in single precision the first 24 of them, so that it stays below 1. */
+static inline double draw_unit(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+static inline float draw_unit_f32(uint64_t bits) { return (float)(int32_t)(bits >> 40) * 0x1p-24f; }
+
+#endif
