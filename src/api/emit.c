@@ -11,7 +11,8 @@ typedef struct EmitPlan {
     Bound bound;
     EmitWhat what; bool batch;
     const Dialect *dialect;
-    Goal goal; StepPlan step;
+    Block **loss; int n_losses;         /* NULL: a forward script */
+    StepPlan step;
     Block **keep; int n_keep;
     Buf out;
 } EmitPlan;
@@ -37,6 +38,9 @@ static void keep_results(Job *j, EmitPlan *e)
     for (int k = 0; k < p->n_blocks; k++)
         if (p->block[k]->is_loss || p->block[k]->is_metric)
             keep_block(j, e, p->block[k]);
+    for (int k = 0; k < p->n_obj; k++)
+        if (!p->obj[k].loss->is_loss && !p->obj[k].loss->is_metric)
+            keep_block(j, e, p->obj[k].loss);
     for (int k = p->n_blocks - 1; k >= 0 && !e->n_keep; k--)
         if (p->block[k]->user && p->block[k]->kind != BLK_base)
             keep_block(j, e, p->block[k]);
@@ -45,13 +49,34 @@ static void keep_results(Job *j, EmitPlan *e)
 static void add_grad(Job *j, EmitPlan *e)
 {
     Prog *p = e->bound.p;
+    Goal g;
 
-    goal_find(j, p, true, &e->goal);
+    goal_find(j, p, true, &g);
     passes_before(j, p);
-    pass_grad(p, e->goal.loss, e->goal.wrt, e->goal.n_wrt);
-    keep_block(j, e, e->goal.loss);
-    for (int k = 0; k < p->n_grads && e->what != EMIT_step; k++)
+    pass_grad(p, g.loss, g.wrt, g.n_wrt);
+    VEC_PUSH(&j->arena, e->loss, e->n_losses, g.loss);
+    keep_block(j, e, g.loss);
+    for (int k = 0; k < p->n_grads; k++)
         keep_block(j, e, p->grad[k].grad);
+}
+
+static void add_step(Job *j, EmitPlan *e)
+{
+    Prog *p = e->bound.p;
+    Goal *g;
+    int n;
+
+    goals_find(j, p, &g, &n);
+    StepOpts *so = ARENA_ARRAY(&j->arena, StepOpts, n);
+    for (int k = 0; k < n; k++)
+        step_options(j, &g[k], &so[k]);
+    step_blocks(j, p, g, n, so, &e->step);
+    e->loss = e->step.loss;
+    e->n_losses = e->step.n_losses;
+    for (int k = 0; k < e->n_losses; k++)
+        keep_block(j, e, e->loss[k]);
+    for (int k = 0; k < e->step.n_over; k++)
+        keep_block(j, e, e->step.over[k].update);
 }
 
 /* ---- emit ---- */
@@ -65,25 +90,18 @@ static void print_script(Job *j, void *arg)
     if (e->what == EMIT_forward) {
         passes_before(j, p);
         keep_results(j, e);
-    } else {
+    } else if (e->what == EMIT_grad) {
         add_grad(j, e);
-    }
-    if (e->what == EMIT_step) {
-        StepOpts so = { 0 };
-        step_options(j, &e->goal, &so);
-        optim_build(p, &so, &e->step);
-        for (int k = 0; k < e->step.n_over; k++)
-            keep_block(j, e, e->step.update[k]);
+    } else {
+        add_step(j, e);
     }
     passes_run(j, p, e->keep, e->n_keep);
     if (e->what == EMIT_step) {
         optim_next(p, &e->step);
         prog_analyse(p);
     }
-    if (e->goal.loss) {
-        o.show = &e->goal.loss;
-        o.n_show = 1;
-    }
+    o.show = e->loss;
+    o.n_show = e->n_losses;
     emit_script(&e->out, p, &o, e->dialect);
 }
 

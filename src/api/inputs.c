@@ -180,15 +180,25 @@ Code host_get(Job *j, Db *from, const char *name, Host **out)
     return OK;
 }
 
-/* Where a model's table comes from: the state first if it is trained, and nowhere if it is empty there. */
+static bool declares_param(const Job *j, const char *name)
+{
+    for (int k = 0; k < j->scan->n_stmts; k++)
+        if (j->scan->stmt[k].name && ascii_ieq(j->scan->stmt[k].name, name) && dir_find(&j->scan->stmt[k], DIR_param))
+            return true;
+    return false;
+}
+
+/* Where a model's table comes from: the state first if it is trained, and nowhere if it is empty there.  Data that
+ * --fresh starts anew is what it was before training; a run is resumed with what it left, whatever it began with. */
 static Code find_host(Job *j, const char *name, const char *db_name, Host **out)
 {
     const bool trained = name_in(j->trained, j->n_trained, name);
+    const bool anew = opt_flag(j->o, OPT_fresh) && j->state != j->db && !declares_param(j, name);
     Code rc = OK;
 
     *out = NULL;
-    if (trained && j->state)
-        rc = host_get(j, j->state, db_name, out);
+    if (trained && j->state && !anew)
+        rc = host_get(j, j->state, opt_flag(j->o, OPT_resume) ? name : db_name, out);
     if (rc != OK || (*out && (*out)->facts.exists && (*out)->facts.n_rows > 0))
         return rc;
     return host_get(j, j->db ? j->db : j->state, db_name, out);

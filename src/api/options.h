@@ -35,7 +35,7 @@
     X(epochs,    "epochs",      'i', "N",      "te",       "train so many times over the data")      \
     X(steps,     "steps",       'i', "N",      "te",       "train so many steps")                    \
     X(batch,     "batch",       'p', "N",      "te",       "batch keys a step; all of them if not given") \
-    X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop, adagrad, or 'sgd(momentum=0.9)'") \
+    X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop, adagrad, signsgd, 'sgd(momentum=0.9)'") \
     X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or of step, epoch, steps, epochs") \
     X(decay,     "weight-decay",'n', "X",      "tex",      "weight decay")                           \
     X(clip,      "clip",        'n', "X",      "tex",      "scale gradients down to this global norm") \

@@ -270,10 +270,16 @@ static void say_made(Job *j, Made *const *m, int n, const Bound *b)
         if (list && block && block->is_param)
             buf_printf(list, "%s%s", list->n ? ", " : "", m[k]->name);
     }
+    for (int k = 0; k < b->p->n_blocks && !j->said_data; k++) {
+        const Block *data = b->p->block[k];
+        if (data->kind == BLK_base && !data->is_param && data->life == LIFE_step && data->cat && data->cat->in_state)
+            buf_printf(&kept, "%s%s", kept.n ? ", " : "", data->name);
+    }
     if (kept.n && j->note_kept)
         job_note(j, ERR_train_kept, "found in the database and kept: %s (--fresh starts anew)", kept.s);
     if (drawn.n && strchr("rv", j->cmd->letter))
         job_note(j, ERR_train_drawn, "not in the database, so untrained: %s", drawn.s);
+    j->said_data = true;
     buf_free(&kept);
     buf_free(&drawn);
 }
@@ -294,7 +300,7 @@ Code params_make(Job *j, Bound *b, const BindReq *r)
     for (int k = 0; k < f.n && rc == OK; k++)
         rc = take_params(j, now[k]);
     if (rc == OK && f.n) rc = job_guard(j, fill_values, &f);
-    if (rc == OK && f.n)
+    if (rc == OK && (f.n || !j->said_data))
         say_made(j, now, f.n, b);
     return rc;
 }

@@ -6,7 +6,7 @@
  *   goal_find        which loss, which tables
  *   passes_before    once, logsumexp, leaveout
  *   pass_grad        forward -> forward and backward       (pass/grad.c)
- *   optim_build      gradients -> updates                  (train/optim.c)
+ *   optim_build      gradients -> updates                  (train/optim.c; step_blocks does the last three for training)
  *   passes_run       simplify, fuse, cse, prune, each checked with --verify and left out with --no-pass; sqljoin for SQL
  *   inputs_feed      rows for every base block
  *   engine or Forward */
@@ -60,17 +60,37 @@ static void all_params(Job *j, const Prog *p, Goal *out)
             VEC_PUSH(&j->arena, out->wrt, out->n_wrt, p->block[k]);
 }
 
+/* The objective whose loss --loss names; without --loss, or where there is one only, the first. */
+static const Objective *asked_objective(const Prog *p, const Block *loss)
+{
+    for (int k = 0; k < p->n_obj; k++)
+        if (!loss || p->n_obj == 1 || p->obj[k].loss == loss)
+            return &p->obj[k];
+    return NULL;
+}
+
+/* Tables that @update changes have no other way to move. */
+static void check_wrt_option(Job *j, const Prog *p, const Block *b)
+{
+    for (int k = 0; k < p->n_blocks && j->cmd->letter == 't'; k++)
+        if (p->block[k]->updates == b)
+            diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "--wrt %s: it gets its values from %s (@update)", b->name,
+                      p->block[k]->name);
+}
+
 void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out)
 {
     int n_loss, n_wrt;
     const char **loss = list_option(j, OPT_loss, &n_loss), **wrt = list_option(j, OPT_wrt, &n_wrt);
 
-    *out = (Goal){ .obj = p->n_obj ? &p->obj[0] : NULL };
     if (n_loss > 1)
         diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "--loss takes one table");
-    out->loss = n_loss ? named_block(j, p, loss[0]) : out->obj ? out->obj->loss : marked_loss(p);
+    Block *asked = n_loss ? named_block(j, p, loss[0]) : NULL;
+    *out = (Goal){ .obj = asked_objective(p, asked) };
+    out->loss = asked ? asked : out->obj ? out->obj->loss : marked_loss(p);
     for (int k = 0; k < n_wrt; k++) {
         Block *b = named_block(j, p, wrt[k]);
+        check_wrt_option(j, p, b);
         VEC_PUSH(&j->arena, out->wrt, out->n_wrt, b);
     }
     for (int k = 0; !n_wrt && out->obj && k < out->obj->n_over; k++)
@@ -82,6 +102,46 @@ void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out)
     if (need_wrt && !out->n_wrt)
         diag_fail(&j->c, ERR_api_target, (Span){ 0 }, "the model has no parameters; write -- @param before a "
                   "table, or give --wrt");
+}
+
+/* A model's objectives, which run in lockstep; options pick among them only where there is one. */
+void goals_find(Job *j, const Prog *p, Goal **out, int *n)
+{
+    *n = p->n_obj > 1 ? p->n_obj : 1;
+    *out = ARENA_ARRAY(&j->arena, Goal, *n);
+    if (*n == 1) {
+        goal_find(j, p, true, *out);
+        return;
+    }
+    if (j->o->val[OPT_loss] || j->o->val[OPT_wrt])
+        diag_fail(&j->c, ERR_api_objectives, (Span){ 0 }, "the model has %d objectives, which are trained together; "
+                  "--loss and --wrt are for models with one", *n);
+    for (int k = 0; k < *n; k++)
+        (*out)[k] = (Goal){ p->obj[k].loss, p->obj[k].over, p->obj[k].n_over, &p->obj[k] };
+}
+
+/* Data that is differentiated changes from step to step. */
+static void mark_moving(Prog *p, const Goal *g)
+{
+    for (int k = 0; k < g->n_wrt; k++)
+        if (g->wrt[k]->kind == BLK_base && !g->wrt[k]->is_param)
+            g->wrt[k]->life = LIFE_step;
+    prog_analyse(p);
+}
+
+void step_blocks(Job *j, Prog *p, const Goal *g, int n, StepOpts *o, StepPlan *out)
+{
+    for (int k = 0; k < n; k++)
+        mark_moving(p, &g[k]);
+    passes_before(j, p);
+    for (int k = 0; k < n; k++) {
+        o[k].loss = g[k].loss;
+        o[k].obj = g[k].obj;
+        o[k].first_grad = p->n_grads;
+        pass_grad(p, g[k].loss, g[k].wrt, g[k].n_wrt);
+        o[k].n_grads = p->n_grads - o[k].first_grad;
+    }
+    optim_build(p, o, n, out);
 }
 
 /* ---- dumps ---- */

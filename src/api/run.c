@@ -20,6 +20,15 @@ static bool is_derived(const Block *b)
     return b->user && b->kind != BLK_base;
 }
 
+/* The loss of one of the objectives. */
+static bool is_objective(const Prog *p, const Block *b)
+{
+    for (int k = 0; k < p->n_obj; k++)
+        if (p->obj[k].loss == b)
+            return true;
+    return false;
+}
+
 /* Without --show: every derived table for --out; else the loss and the metrics; else what the file ends with. */
 static void default_targets(Job *j, RunPlan *r)
 {
@@ -28,7 +37,7 @@ static void default_targets(Job *j, RunPlan *r)
 
     for (int k = 0; k < p->n_blocks; k++) {
         Block *b = p->block[k];
-        if (all ? is_derived(b) && !b->is_view : b->is_loss || b->is_metric)
+        if (all ? is_derived(b) && !b->is_view : b->is_loss || b->is_metric || is_objective(p, b))
             add_target(j, r, b);
     }
     for (int k = p->n_blocks - 1; k >= 0 && !r->n_targets; k--)
@@ -72,7 +81,7 @@ static Code run_forward(Job *j, RunPlan *r)
     if (rc == OK) rc = forward_run(&f, out, &j->e);
     forward_close(&f);
     for (int k = 0; k < r->n_targets && rc == OK; k++)
-        if (r->target[k]->is_loss)
+        if (r->target[k]->is_loss || is_objective(r->bound.p, r->target[k]))
             rc = loss_take(f.ops, NULL, &out[k], &loss, &j->e);
     for (int k = 0; k < r->n_targets; k++) {
         if (rc == OK)

@@ -42,7 +42,7 @@ typedef struct Job {
     Host **host; int n_hosts;
     Made **made; int n_made;
     Table noise;                        /* the row of NOISE_TABLE */
-    bool fresh, note_kept;              /* train --fresh; say which parameters are kept */
+    bool fresh, note_kept, said_data;   /* train --fresh; say which parameters are kept, and which data once */
     uint64_t seed;
     int shown;                          /* diagnostics already passed on */
     int n_dumps;                        /* --dump-dir: files written */
@@ -104,6 +104,9 @@ typedef struct Goal { Block *loss; Block **wrt; int n_wrt; const Objective *obj;
 
 /* The functions that may diag_fail: call them under job_guard. */
 void goal_find(Job *j, const Prog *p, bool need_wrt, Goal *out);
+void goals_find(Job *j, const Prog *p, Goal **out, int *n);                 /* what training works on: all objectives */
+/* passes_before, gradients and updates of n goals; o[k] holds goal k's optimizer, and is completed. */
+void step_blocks(Job *j, Prog *p, const Goal *g, int n, StepOpts *o, StepPlan *out);
 void passes_before(Job *j, Prog *p);                                        /* those that come before pass_grad */
 void passes_run(Job *j, Prog *p, Block **keep, int n_keep);
 Code passes_check(Job *j);                                                  /* the names that --no-pass and --dump give */

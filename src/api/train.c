@@ -149,8 +149,7 @@ static Code take_options(Job *j, const RunRow *run)
 
 typedef struct TrainPlan {
     Bound bound;
-    Goal goal;
-    StepOpts so;
+    Goal *goal; int n_goals;
     RunRow newest;
     bool resume;
     const char *model_hash;
@@ -296,29 +295,48 @@ static Code loop_options(Job *j, TrainPlan *q)
 
 /* ---- compiling ---- */
 
+/* Data that moves keeps its place: all of it is there in every step, and it is not the user's only copy. */
+static void check_moving(Job *j, const TrainPlan *q, const Goal *g)
+{
+    for (int k = 0; k < g->n_wrt; k++) {
+        const Block *b = g->wrt[k];
+        if (b->is_param || b->kind != BLK_base)
+            continue;
+        if (b->batched && train_per_epoch(&q->t) > 1)
+            diag_fail(&j->c, ERR_train_moving, b->name_at, "training changes %s, from which batches are drawn; leave "
+                      "--batch out, or its @data", b->name);
+        if (j->state == j->db)
+            diag_fail(&j->c, ERR_train_moving, b->name_at, "training would overwrite the values of the data table %s in %s; "
+                      "--state names another database for what it becomes", b->name, j->db_path ? j->db_path : j->state_path);
+    }
+}
+
 static void prepare_train(Job *j, void *arg)
 {
     TrainPlan *q = arg;
     Prog *p = q->bound.p;
     Train *t = &q->t;
 
-    goal_find(j, p, true, &q->goal);
-    step_options(j, &q->goal, &q->so);
+    goals_find(j, p, &q->goal, &q->n_goals);
+    StepOpts *so = ARENA_ARRAY(&j->arena, StepOpts, q->n_goals);
     const int64_t per_epoch = train_per_epoch(t);
-    q->so.steps = train_total(t);
-    q->so.epochs = t->epochs ? t->epochs : (t->steps + per_epoch - 1) / per_epoch;
+    for (int k = 0; k < q->n_goals; k++) {
+        step_options(j, &q->goal[k], &so[k]);
+        so[k].steps = train_total(t);
+        so[k].epochs = t->epochs ? t->epochs : (t->steps + per_epoch - 1) / per_epoch;
+    }
     for (int k = 0; k < p->n_blocks; k++)
         if (p->block[k]->is_metric)
             VEC_PUSH(&j->arena, t->metric, t->n_metrics, p->block[k]);
-    passes_before(j, p);
-    pass_grad(p, q->goal.loss, q->goal.wrt, q->goal.n_wrt);
-    optim_build(p, &q->so, &t->plan);
-    t->plan.loss = q->goal.loss;
-    VEC_PUSH(&j->arena, q->keep, q->n_keep, q->goal.loss);
+    step_blocks(j, p, q->goal, q->n_goals, so, &t->plan);
+    for (int k = 0; k < q->n_goals; k++)
+        check_moving(j, q, &q->goal[k]);
+    for (int k = 0; k < t->plan.n_losses; k++)
+        VEC_PUSH(&j->arena, q->keep, q->n_keep, t->plan.loss[k]);
     for (int k = 0; k < t->n_metrics; k++)
         VEC_PUSH(&j->arena, q->keep, q->n_keep, t->metric[k]);
     for (int k = 0; k < t->plan.n_over; k++)
-        VEC_PUSH(&j->arena, q->keep, q->n_keep, t->plan.update[k]);
+        VEC_PUSH(&j->arena, q->keep, q->n_keep, t->plan.over[k].update);
     passes_run(j, p, q->keep, q->n_keep);
     t->p = p;
 }
@@ -333,7 +351,7 @@ static void split_feeds(Job *j, TrainPlan *q, Table *param)
         const Feed f = q->bound.feed[k];
         bool over = false;
         for (int i = 0; i < t->plan.n_over; i++)
-            if (t->plan.over[i] == f.base) {
+            if (t->plan.over[i].table == f.base) {
                 over = true;
                 param[i] = *f.t;
             }
@@ -347,17 +365,17 @@ static void split_feeds(Job *j, TrainPlan *q, Table *param)
 /* What the optimizer keeps of parameter k: new, or as the run left it. */
 static Code start_state(Job *j, TrainPlan *q, int k, Table *out)
 {
-    const StepPlan *s = &q->t.plan;
+    const StepTable *s = &q->t.plan.over[k];
     Host *h = NULL;
 
     if (!q->resume)
-        return optim_state_rows(s, k, &q->t.param[k], out, &j->e);
-    const Code rc = host_get(j, j->state, s->state[k]->name, &h);
+        return optim_state_rows(&q->t.plan, k, &q->t.param[k], out, &j->e);
+    const Code rc = host_get(j, j->state, s->state->name, &h);
     if (rc != OK)
         return rc;
-    if (!h->facts.exists || h->t.n_rows != q->t.param[k].n_rows || h->t.n_cols != s->state[k]->n_cols)
-        return err_set(&j->e, E_INPUT, ERR_train_state, "%s in %s does not fit the parameter %s", s->state[k]->name,
-                       j->state_path, s->over[k]->name);
+    if (!h->facts.exists || h->t.n_rows != q->t.param[k].n_rows || h->t.n_cols != s->state->n_cols)
+        return err_set(&j->e, E_INPUT, ERR_train_state, "%s in %s does not fit the parameter %s", s->state->name,
+                       j->state_path, s->table->name);
     *out = h->t;
     return OK;
 }
@@ -370,7 +388,7 @@ static Code start_best(Job *j, TrainPlan *q)
 
     for (int k = 0; k < n; k++) {
         Host *h;
-        const Code rc = host_get(j, j->state, arena_printf(&j->arena, BEST_PREFIX "%s", q->t.plan.over[k]->name), &h);
+        const Code rc = host_get(j, j->state, arena_printf(&j->arena, BEST_PREFIX "%s", q->t.plan.over[k].table->name), &h);
         if (rc != OK || !h->facts.exists || h->t.n_rows != q->t.param[k].n_rows)
             return rc;
         best[k] = h->t;
@@ -391,7 +409,7 @@ static Code start_tables(Job *j, TrainPlan *q)
     t->state = state;
     t->rows = count_rows(&q->bound);
     for (int k = 0; k < n && rc == OK; k++)
-        if (t->plan.state[k])
+        if (t->plan.over[k].state)
             rc = start_state(j, q, k, &state[k]);
     return rc == OK && q->resume && q->t.keep.metric ? start_best(j, q) : rc;
 }
@@ -404,13 +422,21 @@ static void prepare_eval(Job *j, void *arg)
 {
     EvalCall *e = arg;
     Prog *p = e->q->eval_bound[e->at].p;
-    Block *loss = prog_find(p, e->q->goal.loss->name, MODE_always);
+    const StepPlan *s = &e->q->t.plan;
 
-    if (loss)
-        VEC_PUSH(&j->arena, e->target, e->n, loss);
-    for (int k = 0; k < p->n_blocks; k++)
-        if (p->block[k]->is_metric && p->block[k] != loss)
+    for (int k = 0; k < s->n_losses; k++) {
+        Block *loss = prog_find(p, s->loss[k]->name, MODE_always);
+        if (loss)
+            VEC_PUSH(&j->arena, e->target, e->n, loss);
+    }
+    const int n_losses = e->n;
+    for (int k = 0; k < p->n_blocks; k++) {
+        bool is_loss = false;
+        for (int i = 0; i < n_losses; i++)
+            is_loss |= e->target[i] == p->block[k];
+        if (p->block[k]->is_metric && !is_loss)
             VEC_PUSH(&j->arena, e->target, e->n, p->block[k]);
+    }
     passes_before(j, p);
     passes_run(j, p, e->target, e->n);
 }

@@ -20,6 +20,8 @@
     E(directive_syntax, "directive.syntax", "a directive that cannot be read")                     \
     E(directive_place, "directive.place", "a directive before the wrong statement, inside one, before none, or twice") \
     E(directive_argument, "directive.argument", "an unknown, missing or wrong argument of a directive") \
+    E(directive_objective, "directive.objective", "a table that two objectives would move")           \
+    E(directive_update, "directive.update", "an @update whose target is no parameter, or whose rows do not fit it") \
     E(directive_not_yet, "directive.not_yet", "a directive that is reserved for later")            \
     E(declare_type, "declare.type", "a column type that is not supported, or differs from the database's") \
     E(declare_clause, "declare.clause", "a clause of CREATE TABLE (…) that has no meaning here")   \
@@ -135,6 +137,7 @@
     E(train_init, "train.init", "an unknown init, or arguments it does not take")                  \
     E(train_rows, "train.rows", "a stored parameter's rows do not match its declaration")          \
     E(train_shape, "train.shape", "the CHECKs of a declared table give no bounds, or too many rows") \
+    E(train_moving, "train.moving", "a data table that training cannot change: batches come from it, or it is the only copy") \
     E(train_batch, "train.batch", "batches cannot be drawn: no @data table, or batch keys that differ") \
     E(train_nonfinite, "train.nonfinite", "an infinity or NaN appeared")                           \
     E(train_loss, "train.loss", "the loss is NULL: no row reached it, or in SQL it is not a number")                             \
@@ -152,6 +155,7 @@
     E(api_value, "api.value", "a value that an option cannot take")                                \
     E(api_missing, "api.missing", "an option or argument that the command needs")                  \
     E(api_file, "api.file", "the model file cannot be read")                                       \
+    E(api_objectives, "api.objectives", "--loss or --wrt for a model with several objectives")           \
     E(api_target, "api.target", "nothing to show, no loss, or no table to differentiate by")       \
     E(api_bind, "api.bind", "a --bind or --eval-bind that names no table")                         \
     E(api_out, "api.out", "a table of --out that no earlier run wrote")                            \

@@ -39,6 +39,8 @@ static void show_marked(Script *s)
     for (int k = 0; k < s->p->n_blocks; k++)
         if (s->p->block[k]->is_loss || s->p->block[k]->is_metric)
             show_block(s, s->p->block[k]);
+    for (int k = 0; k < s->p->n_obj; k++)
+        show_block(s, s->p->obj[k].loss);
     for (int k = s->p->n_blocks - 1; k >= 0 && !s->n_show; k--)
         if (s->p->block[k]->user && s->p->block[k]->kind != BLK_base)
             show_block(s, s->p->block[k]);
@@ -263,6 +265,15 @@ static void put_check_end(Script *s, const char *close)
     buf_puts(s->out, ";\nDROP TABLE temp.\"_sg_check\";\n");
 }
 
+/* What goes into a table of parameters or state is no NULL, even where b might hold one. */
+static bool is_new_value(const Prog *p, const Block *b)
+{
+    for (int k = 0; k < p->n_assigns; k++)
+        if (p->assign[k].from == b)
+            return true;
+    return false;
+}
+
 /* A row for each value of b that is infinite, or NULL where none can be; false: b has no values. */
 static bool put_bad_values(Script *s, const Block *b, const char *before)
 {
@@ -279,7 +290,7 @@ static bool put_bad_values(Script *s, const Block *b, const char *before)
         buf_puts(s->out, n == 1 ? " WHERE ABS(" : " OR ABS(");
         buf_ident(s->out, b->col[c].name);
         buf_puts(s->out, ") > 1.7976931348623157e308");
-        if (!b->col[c].nullable) {
+        if (!b->col[c].nullable || is_new_value(s->p, b)) {
             buf_puts(s->out, " OR ");
             buf_ident(s->out, b->col[c].name);
             buf_puts(s->out, " IS NULL");

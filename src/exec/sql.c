@@ -418,6 +418,31 @@ static Code sql_eval(Engine *eng, Block *const *target, int n, bool new_step, Er
     return rc;
 }
 
+/* A table of parameters or state holds no NULL; only some assignments could put one there. */
+static Code no_new_nulls(SqlEngine *g, const Assign *a, Err *e)
+{
+    Table found = { 0 };
+    Buf sql = { 0 };
+    Code rc = OK;
+
+    for (int k = 0; k < a->n_cols && rc == OK; k++) {
+        if (!a->from->col[a->from_col[k]].nullable || a->target->col[a->to_col[k]].nullable)
+            continue;
+        buf_puts(&sql, "SELECT 1 FROM temp.");
+        buf_ident(&sql, a->target->name);
+        buf_puts(&sql, " WHERE ");
+        buf_ident(&sql, a->target->col[a->to_col[k]].name);
+        buf_puts(&sql, " IS NULL LIMIT 1");
+        rc = db_query(g->db, sql.s, &found, e);
+        if (rc == OK && found.n_rows)
+            rc = err_set(e, E_INPUT, ERR_native_table, "%s: column %s became NULL", a->target->name,
+                         a->target->col[a->to_col[k]].name);
+        table_free(&found);
+        buf_free(&sql);
+    }
+    return rc;
+}
+
 static Code sql_assign(Engine *eng, Err *e)
 {
     SqlEngine *g = sql_self(eng);
@@ -429,6 +454,8 @@ static Code sql_assign(Engine *eng, Err *e)
         return rc != OK ? rc : db_exec(g->db, e, "COMMIT");
     emit_assigns(&sql, g->p, "temp", g->d);
     rc = sql_run_free(g, g->p->assign[0].target, &sql, e);
+    for (int k = 0; k < g->p->n_assigns && rc == OK; k++)
+        rc = no_new_nulls(g, &g->p->assign[k], e);
     if (rc == OK)
         rc = db_exec(g->db, e, "COMMIT");
     else

@@ -368,6 +368,10 @@ static void need(Binder *b, Def *d)
         return;
     for (int i = 0; i < d->st->n_reads; i++)
         need_name(b, d->st->read[i].name);
+    const Directive *update = dir_find(d->st, DIR_update);
+    const char *target = update ? dir_update_name(b->c, update) : NULL;
+    if (target)
+        need_name(b, target);
 }
 
 /* Whether the loss of a @minimize is needed: then what it trains is, too. */
@@ -378,7 +382,7 @@ static bool need_objective(Binder *b, const Directive *d)
     Tok t = lex_solid(f->text, end, (size_t)d->rest_at.off);
     const bool name = t.kind == TOK_word || t.kind == TOK_quoted;
     const Def *loss =
-        name && d->word == DIR_minimize ? def_find(b, lex_name(&b->c->arena, f->text, t)) : NULL;
+        name && dir_is_objective(d->word) ? def_find(b, lex_name(&b->c->arena, f->text, t)) : NULL;
 
     if (!loss || !loss->needed)
         return false;
@@ -629,6 +633,8 @@ static Block *bind_query_stmt(Binder *b)
     blk->is_detached = dir_find(st, DIR_detach) != NULL;
     if (!param) {
         mark_block(st, blk);
+        if (dir_find(st, DIR_update))
+            dir_update(b, dir_find(st, DIR_update), blk);
         return blk;
     }
     check_param_rows(b, blk);
@@ -747,7 +753,7 @@ static void bind_objectives(Binder *b, Def *unused)
     (void)unused;
     for (int i = 0; i < b->scan->n_free; i++) {
         const Directive *d = &b->scan->free_dir[i];
-        if (d->word == DIR_minimize && (!b->o || !b->o->target || need_objective(b, d)))
+        if (dir_is_objective(d->word) && (!b->o || !b->o->target || need_objective(b, d)))
             dir_objective(b, d);
     }
 }
@@ -783,8 +789,8 @@ static void check_results(Binder *b)
         const Objective *o = &b->p->obj[i];
         if (!o->loss->one_row || n_values(o->loss) != 1)
             diag_error(b->c, ERR_bind_result, o->at,
-                       "%s cannot be minimised: it is not one row with one REAL column",
-                       o->loss->name);
+                       "%s cannot be %s: it is not one row with one REAL column", o->loss->name,
+                       o->maximize ? "maximised" : "minimised");
     }
 }
 
@@ -919,6 +925,7 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     prog_analyse(b.p);
     check_results(&b);
     noise_check_keys(&b);
+    dir_check_updates(&b);
     note_same_names(&b);
     note_batches(&b);
     fill_items(b.p);
@@ -980,7 +987,7 @@ int front_tables(Scan *s, const char ***names)
         add_name(c, &defined, st->name);
     }
     for (int i = 0; i < s->n_free; i++)
-        if (s->free_dir[i].word == DIR_minimize)
+        if (dir_is_objective(s->free_dir[i].word))
             add_objective(c, &s->free_dir[i], &defined, &ask);
     *names = ask.name;
     return ask.n;

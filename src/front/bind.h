@@ -107,6 +107,11 @@ void dir_objective(Binder *b, const Directive *d);
 typedef enum NoiseKind { NOISE_normal, NOISE_uniform, NOISE_bernoulli } NoiseKind;
 typedef struct Noise { NoiseKind kind; double a, b; bool has_eval; double eval; } Noise;
 Noise dir_noise(Binder *b, const Directive *d);
+bool dir_is_objective(DirWord w);
+/* @update T before blk, which is bound; and once identities are known, that its rows tell those of T apart. */
+void dir_update(Binder *b, const Directive *d, Block *blk);
+void dir_check_updates(Binder *b);
+const char *dir_update_name(Compile *c, const Directive *d);    /* NULL: it names none */
 /* The number behind `:name`, of --set or @set; false: there is none. */
 bool bind_number(const Binder *b, const char *name, double *val, bool *real);
 

@@ -34,10 +34,11 @@ static const struct DirInfo {
     [DIR_eval] = { "eval", FORM_bare, ON_declare | ON_query, false, "@eval" },
     [DIR_minimize] = { "minimize", FORM_rest, 0, false,
                        "@minimize LOSS over P1, P2 using adam(lr = 1e-3)" },
-    [DIR_maximize] = { "maximize", FORM_rest, 0, true, "" },
+    [DIR_maximize] = { "maximize", FORM_rest, 0, false,
+                       "@maximize GAIN over P1, P2 clamp(0, 1) using sgd(lr = 1e-2)" },
     [DIR_noise] = { "noise", FORM_args, ON_declare | ON_query, false,
                     "@noise(normal(0, 1)), @noise(uniform(-1, 1)), @noise(bernoulli(0.5), eval = 0.5)" },
-    [DIR_update] = { "update", FORM_rest, 0, true, "" },
+    [DIR_update] = { "update", FORM_rest, ON_query, false, "@update T" },
     [DIR_for] = { "for", FORM_rest, 0, true, "" },
     [DIR_end] = { "end", FORM_rest, 0, true, "" },
     [DIR_include] = { "include", FORM_rest, 0, true, "" },
@@ -189,7 +190,7 @@ static bool read_word(Reader *r, Directive *d)
     else
         diag_error(r->c, ERR_directive_unknown, d->at,
                    "unknown directive @%s; they are @data, @param, @range, @set, @loss, "
-                   "@metric, @once, @detach, @train, @eval, @noise, @minimize",
+                   "@metric, @once, @detach, @train, @eval, @noise, @minimize, @maximize, @update",
                    word);
     return false;
 }
@@ -238,7 +239,9 @@ static bool excludes(DirWord a, DirWord b)
     const bool base_b = b == DIR_data || b == DIR_param || b == DIR_range || b == DIR_noise;
     const bool mode_a = a == DIR_train || a == DIR_eval, mode_b = b == DIR_train || b == DIR_eval;
 
-    return a == b || (mode_a && mode_b) || ((base_a || base_b) && !mode_a && !mode_b);
+    const bool never = (a == DIR_update && b == DIR_eval) || (a == DIR_eval && b == DIR_update);
+
+    return a == b || never || (mode_a && mode_b) || ((base_a || base_b) && !mode_a && !mode_b);
 }
 
 static bool check_place(Compile *c, const Stmt *st, int i)
@@ -302,8 +305,6 @@ static void read_set(Scan *s, const Directive *d)
 
 void dir_check_places(Scan *s)
 {
-    int n_minimize = 0;
-
     for (int i = 0; i < s->n_stmts; i++)
         for (int j = 0; j < s->stmt[i].n_dirs; j++)
             if (!check_place(s->c, &s->stmt[i], j))
@@ -311,9 +312,6 @@ void dir_check_places(Scan *s)
     for (int i = 0; i < s->n_free; i++) {
         if (s->free_dir[i].word == DIR_set)
             read_set(s, &s->free_dir[i]);
-        else if (n_minimize++)
-            diag_error(s->c, ERR_directive_not_yet, s->free_dir[i].at,
-                       "a second @minimize is not supported yet");
     }
 }
 
@@ -688,16 +686,47 @@ Noise dir_noise(Binder *b, const Directive *d)
     return n;
 }
 
-/* ---- @minimize ---- */
+/* ---- @minimize, @maximize ---- */
 
-static Block *objective_table(Binder *b, Reader *r)
+bool dir_is_objective(DirWord w)
+{
+    return w == DIR_minimize || w == DIR_maximize;
+}
+
+static const char *objective_usage(const Objective *o)
+{
+    return dir_info[o->maximize ? DIR_maximize : DIR_minimize].usage;
+}
+
+static Block *directive_table(Binder *b, Reader *r, const char *usage)
 {
     if (!at_name(r))
-        diag_fail(b->c, ERR_directive_syntax, here(r), "a table is named here: %s",
-                  dir_info[DIR_minimize].usage);
+        diag_fail(b->c, ERR_directive_syntax, here(r), "a table is named here: %s", usage);
     Block *t = bind_table(b, NULL, lex_name(&b->c->arena, r->s, r->t), here(r));
     advance(r);
     return t;
+}
+
+/* A learning rate as text, every :name in it replaced by its number. */
+static const char *rate_text(Binder *b, const DirArg *a)
+{
+    Reader r = reader(b->c, a->at);
+    size_t done = r.t.off;
+    Buf out = { 0 };
+
+    while (r.t.kind != TOK_end) {
+        if (r.t.kind != TOK_var) {
+            advance(&r);
+            continue;
+        }
+        buf_add(&out, r.s + done, r.t.off - done);
+        done = r.t.off + r.t.len;
+        buf_real(&out, read_number(b, &r, "lr"));
+    }
+    buf_add(&out, r.s + done, (size_t)(a->at.off + a->at.len) - done);
+    const char *text = arena_strdup(&b->c->arena, out.s);
+    buf_free(&out);
+    return text;
 }
 
 /* `lr = EXPR` is kept as text; other arguments are numbers, true, false, or a bare flag. */
@@ -707,7 +736,7 @@ static void read_opt_arg(Binder *b, const DirArg *a, Objective *o)
     OptArg out = { a->name ? a->name : a->text, 1 };
 
     if (arg_is(a, "lr")) {
-        o->lr = a->text;
+        o->lr = rate_text(b, a);
         return;
     }
     if (!a->name && !at_name(&r))
@@ -720,7 +749,7 @@ static void read_opt_arg(Binder *b, const DirArg *a, Objective *o)
         advance(&r);
     } else
         out.val = read_number(b, &r, out.name);
-    expect_end(b, &r, dir_info[DIR_minimize].usage);
+    expect_end(b, &r, objective_usage(o));
     VEC_PUSH(&b->c->arena, o->arg, o->n_args, out);
 }
 
@@ -731,10 +760,10 @@ static void read_optimizer(Binder *b, Reader *r, Objective *o)
 
     if (!at_name(r))
         diag_fail(b->c, ERR_directive_syntax, here(r), "an optimizer is named here: %s",
-                  dir_info[DIR_minimize].usage);
+                  objective_usage(o));
     o->optimizer = lex_name(&b->c->arena, r->s, r->t);
     advance(r);
-    if (at_punct(r, '(') && !read_args(r, o->optimizer, dir_info[DIR_minimize].usage, &arg, &n))
+    if (at_punct(r, '(') && !read_args(r, o->optimizer, objective_usage(o), &arg, &n))
         bind_give_up(b);
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < i && arg[i].name; j++)
@@ -745,30 +774,74 @@ static void read_optimizer(Binder *b, Reader *r, Objective *o)
     }
 }
 
+/* `clamp(lo, hi)` behind a table of over. */
+static Clamp read_clamp(Binder *b, Reader *r)
+{
+    const Reader start = *r;
+    Clamp k = { .on = lex_is(r->s, r->t, "clamp") };
+
+    if (!k.on)
+        return k;
+    advance(r);
+    if (!take_punct(r, '('))
+        diag_fail(b->c, ERR_directive_syntax, here(r), "clamp has bounds: clamp(0, 1)");
+    k.lo = read_number(b, r, "clamp");
+    if (!take_punct(r, ','))
+        diag_fail(b->c, ERR_directive_syntax, here(r), "clamp has two bounds: clamp(0, 1)");
+    k.hi = read_number(b, r, "clamp");
+    if (!take_punct(r, ')'))
+        diag_fail(b->c, ERR_directive_syntax, here(r), "the ) of clamp(…) is missing");
+    if (k.lo > k.hi)
+        diag_fail(b->c, ERR_directive_argument, here(&start), "clamp(lo, hi) needs lo <= hi");
+    return k;
+}
+
+/* A table is moved by one objective only. */
+static void add_over(Binder *b, Objective *o, Block *t, Span at, Clamp clamp)
+{
+    int n = o->n_over;
+
+    for (int i = 0; i < o->n_over; i++)
+        if (o->over[i] == t)
+            diag_fail(b->c, ERR_directive_argument, at, "%s stands in over twice", t->name);
+    for (int k = 0; k < b->p->n_obj; k++)
+        for (int i = 0; i < b->p->obj[k].n_over; i++)
+            if (b->p->obj[k].over[i] == t)
+                diag_fail(b->c, ERR_directive_objective, at,
+                          "%s is moved by the objective %s already; name the tables of each: "
+                          "over P1, P2",
+                          t->name, b->p->obj[k].loss->name);
+    for (int i = 0; i < b->p->n_blocks; i++)
+        if (b->p->block[i]->updates == t)
+            diag_fail(b->c, ERR_directive_update, at, "%s gets its values from %s (@update)",
+                      t->name, b->p->block[i]->name);
+    VEC_PUSH(&b->c->arena, o->over, o->n_over, t);
+    VEC_PUSH(&b->c->arena, o->clamp, n, clamp);
+    if (!t->is_param)
+        t->life = LIFE_step;            /* data that training moves */
+}
+
 static void read_over(Binder *b, Reader *r, Objective *o)
 {
     do {
         const Span at = here(r);
-        Block *t = objective_table(b, r);
-        for (int i = 0; i < o->n_over; i++)
-            if (o->over[i] == t)
-                diag_fail(b->c, ERR_directive_argument, at, "%s stands in over twice", t->name);
+        Block *t = directive_table(b, r, objective_usage(o));
         if (t->kind != BLK_base || t->role == BASE_range)
             diag_fail(b->c, ERR_directive_argument, at,
                       "%s is computed; over names parameters or data tables", t->name);
-        VEC_PUSH(&b->c->arena, o->over, o->n_over, t);
+        add_over(b, o, t, at, read_clamp(b, r));
     } while (take_punct(r, ','));
 }
 
 void dir_objective(Binder *b, const Directive *d)
 {
     Reader r = reader(b->c, d->rest_at);
-    Objective o = { .at = d->at };
+    Objective o = { .at = d->at, .maximize = d->word == DIR_maximize };
 
     if (r.t.kind == TOK_end)
-        diag_fail(b->c, ERR_directive_syntax, d->at, "@minimize what? %s",
-                  dir_info[DIR_minimize].usage);
-    o.loss = objective_table(b, &r);
+        diag_fail(b->c, ERR_directive_syntax, d->at, "@%s what? %s", dir_word(d->word),
+                  objective_usage(&o));
+    o.loss = directive_table(b, &r, objective_usage(&o));
     const bool named = lex_is(r.s, r.t, "over");
     if (named) {
         advance(&r);
@@ -778,9 +851,79 @@ void dir_objective(Binder *b, const Directive *d)
         advance(&r);
         read_optimizer(b, &r, &o);
     }
-    expect_end(b, &r, dir_info[DIR_minimize].usage);
+    expect_end(b, &r, objective_usage(&o));
     for (int i = 0; i < b->p->n_blocks && !named; i++)
         if (b->p->block[i]->is_param && !b->p->block[i]->frozen)
-            VEC_PUSH(&b->c->arena, o.over, o.n_over, b->p->block[i]);
+            add_over(b, &o, b->p->block[i], d->at, (Clamp){ 0 });
     VEC_PUSH(&b->c->arena, b->p->obj, b->p->n_obj, o);
+}
+
+/* ---- @update ---- */
+
+const char *dir_update_name(Compile *c, const Directive *d)
+{
+    const Reader r = reader(c, d->rest_at);
+
+    return at_name(&r) ? lex_name(&c->arena, r.s, r.t) : NULL;
+}
+
+static int visible_col(const Block *blk, const char *name)
+{
+    for (int c = 0; c < blk->n_cols; c++)
+        if (!blk->col[c].hidden && ascii_ieq(blk->col[c].name, name))
+            return c;
+    return -1;
+}
+
+/* The rows of blk have t's columns, so that they can stand in t. */
+static void check_update_cols(Binder *b, const Block *blk, const Block *t, Span at)
+{
+    for (int c = 0; c < t->n_cols; c++) {
+        const int k = visible_col(blk, t->col[c].name);
+        if (k < 0)
+            diag_fail(b->c, ERR_directive_update, at, "%s has no column %s for that of %s",
+                      blk->name, t->col[c].name, t->name);
+        if (blk->col[k].type != t->col[c].type)
+            diag_fail(b->c, ERR_directive_update, at, "%s.%s is %s, but %s.%s is %s", blk->name,
+                      blk->col[k].name, type_name[blk->col[k].type], t->name, t->col[c].name,
+                      type_name[t->col[c].type]);
+    }
+    for (int c = 0; c < blk->n_cols; c++)
+        if (!blk->col[c].hidden && visible_col(t, blk->col[c].name) < 0)
+            diag_fail(b->c, ERR_directive_update, at, "%s has no column %s to take that of %s",
+                      t->name, blk->col[c].name, blk->name);
+}
+
+void dir_update(Binder *b, const Directive *d, Block *blk)
+{
+    Reader r = reader(b->c, d->rest_at);
+
+    if (r.t.kind == TOK_end)
+        diag_fail(b->c, ERR_directive_syntax, d->at, "@update what? @update T");
+    const Span at = here(&r);
+    Block *t = directive_table(b, &r, dir_info[DIR_update].usage);
+    expect_end(b, &r, dir_info[DIR_update].usage);
+    if (!t->is_param)
+        diag_fail(b->c, ERR_directive_update, at,
+                  "%s is no parameter; @update changes a table that @param declares", t->name);
+    for (int i = 0; i < b->p->n_blocks; i++)
+        if (b->p->block[i]->updates == t)
+            diag_fail(b->c, ERR_directive_update, at, "%s gets its values from %s already", t->name,
+                      b->p->block[i]->name);
+    check_update_cols(b, blk, t, at);
+    t->frozen = true;
+    blk->updates = t;
+}
+
+/* Rows that meet the same row of the target would leave open which one stays. */
+void dir_check_updates(Binder *b)
+{
+    for (int i = 0; i < b->p->n_blocks; i++) {
+        const Block *k = b->p->block[i];
+        for (int j = 0; k->updates && j < k->n_id; j++)
+            if (k->col[k->id_col[j]].hidden || k->col[k->id_col[j]].type == T_REAL)
+                diag_error(b->c, ERR_directive_update, k->name_at,
+                           "%s may have several rows for one of %s; group it by the keys of %s",
+                           k->name, k->updates->name, k->updates->name);
+    }
 }

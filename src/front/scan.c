@@ -83,7 +83,7 @@ static bool file_is_text(Scanner *k)
 
 static bool is_free(DirWord w)
 {
-    return w == DIR_set || w == DIR_minimize;
+    return w == DIR_set || dir_is_objective(w);
 }
 
 /* Hand the directives of one comment to the statement that follows, or to the file. */

@@ -142,6 +142,11 @@ static void dump_directives(Buf *out, const Block *b, const Dialect *d)
     if (b->is_detached) buf_puts(out, "-- @detach\n");
     if (b->is_loss) buf_puts(out, "-- @loss\n");
     if (b->is_metric) buf_puts(out, "-- @metric\n");
+    if (b->updates) {
+        buf_puts(out, "-- @update ");
+        dump_name(out, b->updates->name, d);
+        buf_putc(out, '\n');
+    }
 }
 
 static void dump_optimizer(Buf *out, const Objective *o)
@@ -171,6 +176,13 @@ static void dump_objective(Buf *out, const Objective *o, const Dialect *d)
     for (int k = 0; k < o->n_over; k++) {
         buf_puts(out, k ? ", " : " over ");
         dump_name(out, o->over[k]->name, d);
+        if (o->clamp[k].on) {
+            buf_puts(out, " clamp(");
+            buf_real(out, o->clamp[k].lo);
+            buf_puts(out, ", ");
+            buf_real(out, o->clamp[k].hi);
+            buf_putc(out, ')');
+        }
     }
     if (o->optimizer)
         dump_optimizer(out, o);

@@ -144,6 +144,7 @@ struct Block {
     const char *filled;         /* base: who runs the script fills it before every step, with this; or NULL */
     const char **batch_key; int n_batch; bool batch_rows;   /* @data(batch = …) */
     int grad_of;                /* id of the block whose gradient this is, -1 otherwise */
+    Block *updates;             /* `@update T`: after a training step these rows replace T's values; else NULL */
     const char *why;            /* gradient blocks: which proof let a source be left out, for explain; or NULL */
 };
 
@@ -153,10 +154,14 @@ struct Item { Block *block; Loop *loop; };          /* exactly one is set */
 
 typedef struct OptArg { const char *name; double val; } OptArg;
 
-/* -- @minimize LOSS over P, Q using adam(lr = 1e-3) */
+/* Bounds that the values of an optimised table are put back into after each step. */
+typedef struct Clamp { bool on; double lo, hi; } Clamp;
+
+/* -- @minimize LOSS over P, Q clamp(0, 1) using adam(lr = 1e-3).  Several run in lockstep: all gradients of a step
+ * are taken at the same values, then all updates are assigned. */
 typedef struct Objective {
     Block *loss;
-    Block **over; int n_over;
+    Block **over; Clamp *clamp; int n_over;
     bool maximize;
     const char *optimizer;      /* NULL: none given */
     OptArg *arg; int n_args;

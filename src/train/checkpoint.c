@@ -127,8 +127,8 @@ static Code begin_run(Checkpoint *k, const StepPlan *s, const Table *state, Err 
     if (rc == OK)
         rc = drop_old_state(k->db, e);
     for (int i = 0; i < s->n_over && rc == OK; i++)
-        if (s->state[i])
-            rc = db_create(k->db, s->state[i]->name, &state[i], true, e);
+        if (s->over[i].state)
+            rc = db_create(k->db, s->over[i].state->name, &state[i], true, e);
     return rc;
 }
 
@@ -222,13 +222,13 @@ static Code write_all(Checkpoint *k, const StepPlan *s, const Table *param, cons
     Code rc = k->begun ? OK : begin_run(k, s, state, e);
 
     for (int i = 0; i < s->n_over && rc == OK; i++) {
-        rc = write_param(k->db, s->over[i]->name, &param[i], e);
-        if (rc == OK && k->begun && s->state[i])
-            rc = db_update(k->db, s->state[i]->name, &state[i], e);
+        rc = write_param(k->db, s->over[i].table->name, &param[i], e);
+        if (rc == OK && k->begun && s->over[i].state)
+            rc = db_update(k->db, s->over[i].state->name, &state[i], e);
     }
     for (int i = 0; i < s->n_over && rc == OK && k->best; i++) {
         Buf name = { 0 };
-        buf_printf(&name, BEST_PREFIX "%s", s->over[i]->name);
+        buf_printf(&name, BEST_PREFIX "%s", s->over[i].table->name);
         rc = db_create(k->db, name.s, &k->best[i], true, e);
         buf_free(&name);
     }

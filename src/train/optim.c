@@ -72,6 +72,13 @@ static const OptimDef optims[] = {
       .each = { { "weight_decay", "g", "g + weight_decay * w" },
                 { NULL, "sum", "sum + g * g" },
                 { NULL, "w", "w - rate * g / (SQRT(sum) + eps)" } } },
+    { .name = "signsgd", .lr = 1e-3,
+      .arg = { { "momentum", 0 }, { "weight_decay", 0 } },
+      .slot = { { "momentum", "buf", NULL } },
+      .each = { { "weight_decay", "g", "g + weight_decay * w" },
+                { "momentum", "buf", "momentum * buf + g" },
+                { "momentum", "g", "buf" },
+                { NULL, "w", "w - lr * SIGN(g)" } } },
 };
 
 const char *const *optim_names(int *n)
@@ -350,24 +357,40 @@ static Block *driver_block(Prog *p, const char *name)
     return b;
 }
 
-static void build_step_table(Prog *p, const StepOpts *o, StepPlan *out)
+/* lr, or lr_2 for the second objective. */
+static const char *step_col_name(Arena *a, const char *name, int at)
+{
+    return at ? arena_printf(a, "%s_%d", name, at + 1) : name;
+}
+
+/* The columns of sqlgrad_step that objective `at` needs. */
+static void add_step_cols(Prog *p, const StepOpts *o, int at, StepPlan *out)
 {
     Arena *a = &p->c->arena;
     OptimScope s = { .a = a };
     const OptimDef *d = o->optim.def;
+    const StepCol lr = { step_col_name(a, "lr", at), bind_lr(p, o) };
 
+    out->obj[at].first_col = out->n_cols;
+    VEC_PUSH(a, out->col, out->n_cols, lr);
+    scope_args(&s, &o->optim);
+    scope_put(&s, "step", ex_real_of(a, plain_col(a, T_INT, 0, 0)));
+    scope_put(&s, "lr", lr.e);
+    for (size_t k = 0; k < COUNT_OF(d->once) && d->once[k].to; k++)
+        if (line_holds(&o->optim, d->once[k].when)) {
+            const StepCol c = { step_col_name(a, d->once[k].to, at), bind_text(p, d->once[k].to, d->once[k].text, &s) };
+            VEC_PUSH(a, out->col, out->n_cols, c);
+        }
+    out->obj[at].n_cols = out->n_cols - out->obj[at].first_col;
+}
+
+static void build_step_table(Prog *p, const StepOpts *o, int n, StepPlan *out)
+{
     out->step = driver_block(p, "sqlgrad_step");
     add_base_col(p, out->step, "step", T_INT);
     add_base_col(p, out->step, "epoch", T_INT);
-    VEC_PUSH(a, out->col, out->n_cols, ((StepCol){ "lr", bind_lr(p, o) }));
-    scope_args(&s, &o->optim);
-    scope_put(&s, "step", ex_real_of(a, plain_col(a, T_INT, 0, 0)));
-    scope_put(&s, "lr", out->col[0].e);
-    for (size_t k = 0; k < COUNT_OF(d->once) && d->once[k].to; k++)
-        if (line_holds(&o->optim, d->once[k].when)) {
-            const StepCol c = { d->once[k].to, bind_text(p, d->once[k].to, d->once[k].text, &s) };
-            VEC_PUSH(a, out->col, out->n_cols, c);
-        }
+    for (int k = 0; k < n; k++)
+        add_step_cols(p, &o[k], k, out);
     for (int k = 0; k < out->n_cols; k++)
         add_base_col(p, out->step, out->col[k].name, T_REAL);
     blk_set_id(p, out->step, NULL, 0);
@@ -392,7 +415,7 @@ static const char *slot_col(Arena *a, const Block *param, int c, const char *slo
 }
 
 /* sqlgrad_state_T: T's keys, and one column for each value column and slot. */
-static Block *build_state(Prog *p, const Block *param, const StepPlan *s)
+static Block *build_state(Prog *p, const Block *param, const StepObj *s)
 {
     Arena *a = &p->c->arena;
     Block *b = driver_block(p, arena_printf(a, "sqlgrad_state_%s", param->name));
@@ -410,17 +433,17 @@ static Block *build_state(Prog *p, const Block *param, const StepPlan *s)
 
 /* One row: clip, what every gradient is multiplied by so that their norm is at most `most`
  * (torch.nn.utils.clip_grad_norm_: most / (norm + 1e-6), never above 1). */
-static Block *build_clip(Prog *p, double most)
+static Block *build_clip(Prog *p, const StepOpts *o)
 {
     Arena *a = &p->c->arena;
-    Block **part = ARENA_ARRAY(a, Block *, p->n_grads ? p->n_grads : 1);
+    Block **part = ARENA_ARRAY(a, Block *, o->n_grads ? o->n_grads : 1);
     Expr *sum = NULL;
 
-    for (int k = 0; k < p->n_grads; k++) {
-        const Block *g = p->grad[k].grad;
+    for (int k = 0; k < o->n_grads; k++) {
+        Block *g = p->grad[o->first_grad + k].grad;
         Expr *e = NULL;
         part[k] = blk_new(p, BLK_reduce, prog_unique_name(p, "norm"));
-        blk_add_source(p, part[k], p->grad[k].grad, JOIN_inner, NULL);
+        blk_add_source(p, part[k], g, JOIN_inner, NULL);
         for (int c = 0; c < g->n_cols; c++)
             if (is_value(g, c)) {
                 Expr *x = ex_col(a, part[k], 0, c), *xx = ex2(a, OP_mul, x, x);
@@ -430,20 +453,25 @@ static Block *build_clip(Prog *p, double most)
         blk_set_id(p, part[k], NULL, 0);
     }
     Block *b = blk_new(p, BLK_row, prog_unique_name(p, "clip"));
-    for (int k = 0; k < p->n_grads; k++) {
+    for (int k = 0; k < o->n_grads; k++) {
         blk_add_source(p, b, part[k], JOIN_inner, NULL);
         Expr *x = ex2(a, OP_coalesce, ex_col(a, b, k, 0), ex_real(a, 0));
         sum = sum ? ex2(a, OP_add, sum, x) : x;
     }
     Expr *norm = ex2(a, OP_add, ex1(a, OP_sqrt, sum), ex_real(a, 1e-6));
-    Expr *scale = ex2(a, OP_min, ex_real(a, 1), ex2(a, OP_div, ex_real(a, most), norm));
+    Expr *scale = ex2(a, OP_min, ex_real(a, 1), ex2(a, OP_div, ex_real(a, o->clip), norm));
     blk_add_col(p, b, "scale", scale, AGG_none);
     blk_set_id(p, b, NULL, 0);
     return b;
 }
 
 /* What one update block is made from. */
-typedef struct UpdateIn { Block *param, *grad, *state, *clip; int src_state, src_step, src_clip; } UpdateIn;
+typedef struct UpdateIn {
+    const StepPlan *plan; const StepObj *obj;
+    Block *param, *grad, *state, *clip;
+    Clamp clamp;
+    int src_state, src_step, src_clip;
+} UpdateIn;
 
 static void join_on_keys(Prog *p, Block *b, int src, const Block *param)
 {
@@ -466,19 +494,23 @@ static void bind_each(Prog *p, const StepOpts *o, const Optim *optim, OptimScope
             scope_put(s, d->each[k].to, bind_text(p, d->name, d->each[k].text, s));
 }
 
-static void scope_start(Prog *p, const StepOpts *o, const StepPlan *plan, const Block *b, const UpdateIn *in,
-                        const Optim *optim, int c, OptimScope *s)
+static void scope_start(Prog *p, const StepOpts *o, const Block *b, const UpdateIn *in, const Optim *optim, int c,
+                        OptimScope *s)
 {
     Arena *a = &p->c->arena;
+    const OptimDef *d = optim->def;
     const char *name = in->param->col[c].name;
     Expr *g = ex_col(a, b, 1, blk_find_col(in->grad, name));
 
     scope_args(s, optim);
-    for (int k = 0; k < plan->n_cols; k++)
-        scope_put(s, plan->col[k].name, ex_col(a, b, in->src_step, k + 2));
-    for (int k = 0; k < plan->n_slots; k++) {
-        const char *slot = slot_col(a, in->param, c, plan->slot[k]);
-        scope_put(s, plan->slot[k], ex_col(a, b, in->src_state, blk_find_col(in->state, slot)));
+    int col = in->obj->first_col + 2;
+    scope_put(s, "lr", ex_col(a, b, in->src_step, col++));
+    for (size_t k = 0; k < COUNT_OF(d->once) && d->once[k].to; k++)
+        if (line_holds(&o->optim, d->once[k].when))
+            scope_put(s, d->once[k].to, ex_col(a, b, in->src_step, col++));
+    for (int k = 0; k < in->obj->n_slots; k++) {
+        const char *slot = slot_col(a, in->param, c, in->obj->slot[k]);
+        scope_put(s, in->obj->slot[k], ex_col(a, b, in->src_state, blk_find_col(in->state, slot)));
     }
     if (in->clip)
         g = ex2(a, OP_mul, g, ex_col(a, b, in->src_clip, 0));
@@ -494,8 +526,13 @@ static void set_decay(Optim *o, double val)
         o->arg[k] = val;
 }
 
+static Expr *clamped(Arena *a, Expr *w, const Clamp *k)
+{
+    return !k->on ? w : ex2(a, OP_max, ex2(a, OP_min, w, ex_real(a, k->hi)), ex_real(a, k->lo));
+}
+
 /* Columns of the update: the keys, then for each value column the new value and the new slots. */
-static void add_update_cols(Prog *p, const StepOpts *o, const StepPlan *plan, const UpdateIn *in, Block *b)
+static void add_update_cols(Prog *p, const StepOpts *o, const UpdateIn *in, Block *b)
 {
     Arena *a = &p->c->arena;
     int *id = ARENA_ARRAY(a, int, in->param->n_cols + 1), n_id = 0;
@@ -510,12 +547,12 @@ static void add_update_cols(Prog *p, const StepOpts *o, const StepPlan *plan, co
         OptimScope s = { .a = a };
         if (!is_value(in->param, c))
             continue;
-        scope_start(p, o, plan, b, in, &optim, c, &s);
+        scope_start(p, o, b, in, &optim, c, &s);
         bind_each(p, o, &optim, &s);
-        blk_add_col(p, b, in->param->col[c].name, scope_get(&s, "w"), AGG_none);
-        for (int k = 0; k < plan->n_slots; k++)
-            blk_add_col(p, b, slot_col(a, in->param, c, plan->slot[k]),
-                        scope_get(&s, plan->slot[k]), AGG_none);
+        blk_add_col(p, b, in->param->col[c].name, clamped(a, scope_get(&s, "w"), &in->clamp), AGG_none);
+        for (int k = 0; k < in->obj->n_slots; k++)
+            blk_add_col(p, b, slot_col(a, in->param, c, in->obj->slot[k]),
+                        scope_get(&s, in->obj->slot[k]), AGG_none);
     }
     blk_set_id(p, b, id, n_id);
 }
@@ -535,7 +572,7 @@ static void add_assign(Prog *p, Block *target, Block *from)
     VEC_PUSH(a, p->assign, p->n_assigns, s);
 }
 
-static Block *build_update(Prog *p, const StepOpts *o, const StepPlan *plan, UpdateIn *in)
+static Block *build_update(Prog *p, const StepOpts *o, UpdateIn *in)
 {
     const char *name = name_fit(&p->c->arena, GEN_PREFIX "new_", in->param->name, "");
     Block *b = blk_new(p, BLK_row, prog_find(p, name, MODE_always) ? prog_unique_name(p, "new") : name);
@@ -547,17 +584,17 @@ static Block *build_update(Prog *p, const StepOpts *o, const StepPlan *plan, Upd
         in->src_state = blk_add_source(p, b, in->state, JOIN_inner, NULL);
         join_on_keys(p, b, in->src_state, in->param);
     }
-    in->src_step = blk_add_source(p, b, plan->step, JOIN_inner, NULL);
+    in->src_step = blk_add_source(p, b, in->plan->step, JOIN_inner, NULL);
     if (in->clip)
         in->src_clip = blk_add_source(p, b, in->clip, JOIN_inner, NULL);
-    add_update_cols(p, o, plan, in, b);
+    add_update_cols(p, o, in, b);
     add_assign(p, in->param, b);
     if (in->state)
         add_assign(p, in->state, b);
     return b;
 }
 
-static void list_slots(Prog *p, const Optim *o, StepPlan *out)
+static void list_slots(Prog *p, const Optim *o, StepObj *out)
 {
     const OptimDef *d = o->def;
     Arena *a = &p->c->arena;
@@ -574,24 +611,61 @@ static void list_slots(Prog *p, const Optim *o, StepPlan *out)
     out->slot_start = start;
 }
 
-void optim_build(Prog *p, const StepOpts *o, StepPlan *out)
+static Clamp clamp_of(const Objective *o, const Block *table)
 {
-    Arena *a = &p->c->arena;
-    const int n = p->n_grads;
+    for (int k = 0; o && k < o->n_over; k++)
+        if (o->over[k] == table)
+            return o->clamp[k];
+    return (Clamp){ 0 };
+}
 
-    *out = (StepPlan){ .n_over = n };
-    list_slots(p, &o->optim, out);
-    build_step_table(p, o, out);
-    Block *clip = o->clip > 0 ? build_clip(p, o->clip) : NULL;
-    out->over = ARENA_ARRAY(a, Block *, n + 1);
-    out->state = ARENA_ARRAY(a, Block *, n + 1);
-    out->update = ARENA_ARRAY(a, Block *, n + 1);
-    for (int k = 0; k < n; k++) {
-        out->over[k] = p->grad[k].table;
-        out->state[k] = out->n_slots ? build_state(p, out->over[k], out) : NULL;
-        UpdateIn in = { out->over[k], p->grad[k].grad, out->state[k], clip, 0, 0, 0 };
-        out->update[k] = build_update(p, o, out, &in);
+/* The updates of one objective's tables. */
+static void build_objective(Prog *p, const StepOpts *o, const StepObj *obj, StepPlan *out)
+{
+    Block *clip = o->clip > 0 ? build_clip(p, o) : NULL;
+
+    for (int k = 0; k < o->n_grads; k++) {
+        const GradOf *g = &p->grad[o->first_grad + k];
+        StepTable t = { .table = g->table, .obj = obj, .state = obj->n_slots ? build_state(p, g->table, obj) : NULL };
+        UpdateIn in = { out, obj, t.table, g->grad, t.state, clip, clamp_of(o->obj, t.table), 0, 0, 0 };
+        t.update = build_update(p, o, &in);
+        VEC_PUSH(&p->c->arena, out->over, out->n_over, t);
     }
+}
+
+/* The tables that @update changes. */
+static void build_replaced(Prog *p, StepPlan *out)
+{
+    for (int k = 0; k < p->n_blocks; k++) {
+        Block *b = p->block[k];
+        const StepTable t = { .table = b->updates, .update = b };
+        if (!b->updates)
+            continue;
+        add_assign(p, b->updates, b);
+        VEC_PUSH(&p->c->arena, out->over, out->n_over, t);
+    }
+}
+
+static void list_loss(Prog *p, Block *loss, StepPlan *out)
+{
+    for (int k = 0; k < out->n_losses; k++)
+        if (out->loss[k] == loss)
+            return;
+    VEC_PUSH(&p->c->arena, out->loss, out->n_losses, loss);
+}
+
+void optim_build(Prog *p, const StepOpts *o, int n, StepPlan *out)
+{
+    *out = (StepPlan){ .obj = ARENA_ARRAY(&p->c->arena, StepObj, n + 1), .n_obj = n };
+    for (int k = 0; k < n; k++) {
+        out->obj[k].loss = o[k].loss;
+        list_slots(p, &o[k].optim, &out->obj[k]);
+        list_loss(p, o[k].loss, out);
+    }
+    build_step_table(p, o, n, out);
+    for (int k = 0; k < n; k++)
+        build_objective(p, &o[k], &out->obj[k], out);
+    build_replaced(p, out);
 }
 
 /* ---- values ---- */
@@ -636,14 +710,16 @@ Code optim_step_row(const StepPlan *s, int64_t step, int64_t epoch, Table *out, 
         out->col[k + 2].r[0] = eval_step_col(s->col[k].e, step, epoch);
     out->col[0].i[0] = step;
     out->col[1].i[0] = epoch;
-    if (!isfinite(out->col[2].r[0]))
-        return err_set(e, E_INPUT, ERR_train_lr, "the learning rate of step %lld is not finite", (long long)step);
+    for (int k = 0; k < s->n_obj; k++)
+        if (!isfinite(out->col[2 + s->obj[k].first_col].r[0]))
+            return err_set(e, E_INPUT, ERR_train_lr, "the learning rate of step %lld is not finite", (long long)step);
     return OK;
 }
 
 Code optim_state_rows(const StepPlan *s, int k, const Table *param, Table *out, Err *e)
 {
-    const Block *b = s->state[k];
+    const Block *b = s->over[k].state;
+    const StepObj *obj = s->over[k].obj;
     bool ok = table_init(out, b->name, b->n_cols, param->n_rows);
 
     for (int c = 0; ok && c < b->n_cols; c++) {
@@ -651,10 +727,10 @@ Code optim_state_rows(const StepPlan *s, int k, const Table *param, Table *out, 
         if (!ok)
             break;
         const int from = b->col[c].type == T_REAL ? -1 : table_find(param, b->col[c].name);
-        const int slot = (c - b->n_id) % (s->n_slots ? s->n_slots : 1);
+        const int slot = (c - b->n_id) % (obj->n_slots ? obj->n_slots : 1);
         for (size_t r = 0; r < param->n_rows; r++) {
             if (from < 0)
-                out->col[c].r[r] = s->slot_start[slot];
+                out->col[c].r[r] = obj->slot_start[slot];
             else if (out->col[c].type == T_TEXT)
                 out->col[c].s[r] = arena_strdup(&out->arena, param->col[from].s[table_at(param, &param->col[from], r)]);
             else
@@ -688,17 +764,17 @@ static void assign_all(Prog *p, Assign **list, int *n, Block *target, Block *fro
 }
 
 /* The rows a state table starts with: the parameter's keys, and what the optimizer starts from. */
-static Block *state_start(Prog *p, const StepPlan *s, int at)
+static Block *state_start(Prog *p, const StepTable *t)
 {
     Arena *a = &p->c->arena;
-    const Block *state = s->state[at];
+    const Block *state = t->state;
     Block *b = blk_new(p, BLK_row, prog_unique_name(p, "start"));
 
-    blk_add_source(p, b, s->over[at], JOIN_inner, NULL);
+    blk_add_source(p, b, t->table, JOIN_inner, NULL);
     for (int c = 0; c < state->n_cols; c++) {
         Expr *e = state->col[c].type != T_REAL
-                ? ex_col(a, b, 0, blk_find_col(s->over[at], state->col[c].name))
-                : ex_real(a, s->slot_start[(c - state->n_id) % s->n_slots]);
+                ? ex_col(a, b, 0, blk_find_col(t->table, state->col[c].name))
+                : ex_real(a, t->obj->slot_start[(c - state->n_id) % t->obj->n_slots]);
         blk_add_col(p, b, state->col[c].name, e, AGG_none);
     }
     blk_set_id(p, b, state->id_col, state->n_id);
@@ -732,7 +808,7 @@ void optim_next(Prog *p, StepPlan *s)
     blk_set_id(p, b, NULL, 0);
     assign_all(p, &p->assign, &p->n_assigns, s->step, b);
     for (int k = 0; k < s->n_over; k++)
-        if (s->state[k])
-            assign_all(p, &p->start, &p->n_starts, s->state[k], state_start(p, s, k));
+        if (s->over[k].state)
+            assign_all(p, &p->start, &p->n_starts, s->over[k].state, state_start(p, &s->over[k]));
     assign_all(p, &p->start, &p->n_starts, s->step, step_start(p, s));
 }

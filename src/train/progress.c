@@ -62,14 +62,16 @@ static void add_rate(Buf *b, double x)
         buf_printf(b, "%.3g", x);
 }
 
-static void progress_line(Progress *g, int64_t step, double loss, ReportKind kind)
+static void progress_line(Progress *g, int64_t step, const Metric *loss, int n, ReportKind kind)
 {
     const double spent = clock_seconds() - g->began, done = (double)(step + 1 - g->first);
     Buf b = { 0 };
 
     if (g->per_epoch > 1 && g->per_epoch < g->total)
         buf_printf(&b, "epoch %lld  ", (long long)(step / g->per_epoch));
-    buf_printf(&b, "step %lld/%lld  loss %.6g", (long long)step + 1, (long long)g->total, loss);
+    buf_printf(&b, "step %lld/%lld", (long long)step + 1, (long long)g->total);
+    for (int k = 0; k < n; k++)
+        buf_printf(&b, "  %s %.6g", n == 1 ? "loss" : loss[k].name, loss[k].value);
     for (int k = 0; k < g->n_metrics; k++)
         buf_printf(&b, "  %s %.4g", g->metric[k].name, g->metric[k].value);
     if (spent > 0) {
@@ -84,12 +86,35 @@ static void progress_line(Progress *g, int64_t step, double loss, ReportKind kin
     say(g, kind, &b);
 }
 
+/* {"name":value,…} */
+static void json_values(Buf *b, const Metric *m, int n)
+{
+    buf_putc(b, '{');
+    for (int k = 0; k < n; k++) {
+        if (k)
+            buf_putc(b, ',');
+        json_text(b, m[k].name);
+        buf_putc(b, ':');
+        json_real(b, m[k].value);
+    }
+    buf_putc(b, '}');
+}
+
+/* Where there are several. */
+static void json_losses(Buf *b, const Metric *loss, int n)
+{
+    if (n < 2)
+        return;
+    buf_puts(b, ",\"losses\":");
+    json_values(b, loss, n);
+}
+
 static void keep_second(Progress *g, double seconds)
 {
     VEC_PUSH(&g->arena, g->second, g->n_seconds, seconds);
 }
 
-void progress_step(Progress *g, int64_t step, double loss, double seconds)
+void progress_step(Progress *g, int64_t step, const Metric *loss, int n, double seconds)
 {
     const double now = clock_seconds();
     Buf b = { 0 };
@@ -98,15 +123,16 @@ void progress_step(Progress *g, int64_t step, double loss, double seconds)
     if (g->to.json) {
         buf_printf(&b, "{\"event\":\"step\",\"epoch\":%lld,\"step\":%lld,\"loss\":", (long long)(step / g->per_epoch),
                    (long long)step);
-        json_real(&b, loss);
+        json_real(&b, loss[0].value);
+        json_losses(&b, loss, n);
         buf_putc(&b, '}');
         say(g, REPORT_OUT, &b);
     } else if (g->to.tty && !g->to.quiet && now - g->shown >= SHOW_EVERY) {
         g->shown = now;
-        progress_line(g, step, loss, REPORT_PROGRESS);
+        progress_line(g, step, loss, n, REPORT_PROGRESS);
     } else if (!g->to.tty && !g->to.quiet && now - g->said >= SAY_EVERY) {
         g->said = now;
-        progress_line(g, step, loss, REPORT_NOTE);
+        progress_line(g, step, loss, n, REPORT_NOTE);
     }
 }
 
@@ -116,15 +142,9 @@ static void json_metrics(Progress *g, const char *split, int64_t step, const Met
 
     buf_puts(&b, "{\"event\":\"eval\",\"split\":");
     json_text(&b, split);
-    buf_printf(&b, ",\"epoch\":%lld,\"step\":%lld,\"metrics\":{", (long long)((step - 1) / g->per_epoch), (long long)step);
-    for (int k = 0; k < n; k++) {
-        if (k)
-            buf_putc(&b, ',');
-        json_text(&b, m[k].name);
-        buf_putc(&b, ':');
-        json_real(&b, m[k].value);
-    }
-    buf_puts(&b, "}}");
+    buf_printf(&b, ",\"epoch\":%lld,\"step\":%lld,\"metrics\":", (long long)((step - 1) / g->per_epoch), (long long)step);
+    json_values(&b, m, n);
+    buf_putc(&b, '}');
     say(g, REPORT_OUT, &b);
 }
 
@@ -167,14 +187,15 @@ static double median_second(Progress *g)
     return g->second[g->n_seconds / 2];
 }
 
-void progress_done(Progress *g, int64_t steps, double loss, double compile_seconds, double load_seconds)
+void progress_done(Progress *g, int64_t steps, const Metric *loss, int n, double compile_seconds, double load_seconds)
 {
     const double median = median_second(g);
     Buf b = { 0 };
 
     if (g->to.json) {
         buf_printf(&b, "{\"event\":\"done\",\"steps\":%lld,\"loss\":", (long long)steps);
-        json_real(&b, loss);
+        json_real(&b, loss[0].value);
+        json_losses(&b, loss, n);
         buf_puts(&b, ",\"seconds_per_step\":");
         json_real(&b, median);
         buf_puts(&b, ",\"compile_seconds\":");
@@ -184,8 +205,10 @@ void progress_done(Progress *g, int64_t steps, double loss, double compile_secon
         buf_putc(&b, '}');
     } else {
         buf_printf(&b, "%lld step%s", (long long)steps, steps == 1 ? "" : "s");
+        for (int k = 0; k < n && g->n_seconds; k++)
+            buf_printf(&b, ", last %s %.6g", n == 1 ? "loss" : loss[k].name, loss[k].value);
         if (g->n_seconds)
-            buf_printf(&b, ", last loss %.6g, %.3g ms a step", loss, 1e3 * median);
+            buf_printf(&b, ", %.3g ms a step", 1e3 * median);
     }
     if (g->to.json || !g->to.quiet)
         say(g, REPORT_OUT, &b);

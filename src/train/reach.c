@@ -33,7 +33,7 @@ const char *with_commas(Arena *a, int64_t n)
 /* The block that gives parameter k its gradient, for every row; NULL: another took its place. */
 static const Block *whole_gradient(const Prog *p, const StepPlan *s, int k)
 {
-    const Block *update = s->update[k];
+    const Block *update = s->over[k].update;
 
     for (int i = 0; i < update->n_src; i++)
         if (k < p->n_grads && update->src[i].rel == p->grad[k].grad)
@@ -131,7 +131,7 @@ static void say_row(Buf *b, const Block *param, const Table *w, size_t row)
 
 static void say_missing(const Train *t, int k, const uint8_t *missing, size_t n)
 {
-    const Block *param = t->plan.over[k];
+    const Block *param = t->plan.over[k].table;
     const Table *w = &t->param[k];
     size_t first = 0;
     Arena a = { 0 };
@@ -145,7 +145,8 @@ static void say_missing(const Train *t, int k, const uint8_t *missing, size_t n)
     else
         buf_printf(&b, "%s of %s rows", with_commas(&a, (int64_t)n), with_commas(&a, (int64_t)w->n_rows));
     buf_printf(&b, " meet%s", n == 1 ? "s" : "");
-    buf_printf(&b, n == w->n_rows && n > 1 ? " anything on the way to %s" : " nothing on the way to %s", t->plan.loss->name);
+    buf_printf(&b, n == w->n_rows && n > 1 ? " anything on the way to %s" : " nothing on the way to %s",
+               t->plan.over[k].obj->loss->name);
     if (missing && n < w->n_rows && param->n_id) {
         buf_puts(&b, ", for example");
         say_row(&b, param, w, first);
@@ -169,7 +170,7 @@ static size_t count_missing(const uint8_t *missing, size_t n)
 /* One look at parameter k; r->over when nothing more can be learnt. */
 static Code look_at(Train *t, int k, Engine *g, Reach *r, bool last, Err *e)
 {
-    const Block *whole = whole_gradient(t->p, &t->plan, k), *param = t->plan.over[k];
+    const Block *whole = whole_gradient(t->p, &t->plan, k), *param = t->plan.over[k].table;
     const int src = whole ? joined_source(whole) : -1;
     const size_t n = t->param[k].n_rows;
     Table rows = { 0 };

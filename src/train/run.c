@@ -30,7 +30,8 @@ typedef struct Loop1 {
     Table *best;                        /* --keep: parameters of the best evaluation */
     WatchState stop_at, keep;
     Reach *reach; bool reach_over;
-    double loss, saved;                 /* saved: clock of the last checkpoint */
+    Metric *loss;                       /* of the last step, one for each of plan.loss */
+    double saved;                       /* clock of the last checkpoint */
 } Loop1;
 
 int64_t train_per_epoch(const Train *t)
@@ -65,9 +66,9 @@ static Code bind_start(Loop1 *l)
             rc = t->ops->bind(l->g, t->p->block[k], rows, l->e);
     }
     for (int k = 0; k < s->n_over && rc == OK; k++) {
-        rc = t->ops->bind(l->g, s->over[k], &t->param[k], l->e);
-        if (rc == OK && s->state[k])
-            rc = t->ops->bind(l->g, s->state[k], &t->state[k], l->e);
+        rc = t->ops->bind(l->g, s->over[k].table, &t->param[k], l->e);
+        if (rc == OK && s->over[k].state)
+            rc = t->ops->bind(l->g, s->over[k].state, &t->state[k], l->e);
     }
     return rc;
 }
@@ -77,9 +78,13 @@ static void list_targets(Loop1 *l)
     const Train *t = l->t;
     Arena *a = &l->progress.arena;
 
-    VEC_PUSH(a, l->target, l->n_all_targets, t->plan.loss);
+    l->loss = ARENA_ARRAY(a, Metric, t->plan.n_losses + 1);
+    for (int k = 0; k < t->plan.n_losses; k++) {
+        l->loss[k] = (Metric){ t->plan.loss[k]->name, NAN };
+        VEC_PUSH(a, l->target, l->n_all_targets, t->plan.loss[k]);
+    }
     for (int k = 0; k < t->plan.n_over; k++)
-        VEC_PUSH(a, l->target, l->n_all_targets, t->plan.update[k]);
+        VEC_PUSH(a, l->target, l->n_all_targets, t->plan.over[k].update);
     l->n_loss_targets = l->n_all_targets;
     for (int k = 0; k < t->n_metrics; k++)
         VEC_PUSH(a, l->target, l->n_all_targets, t->metric[k]);
@@ -225,12 +230,26 @@ Code loss_fetch(const EngineOps *ops, Engine *g, const Block *loss, double *out,
     return rc;
 }
 
-static Code read_loss(Loop1 *l)
+static Code read_losses(Loop1 *l)
 {
-    Err why = { 0 };
-    const Code rc = loss_fetch(l->t->ops, l->g, l->t->plan.loss, &l->loss, &why);
+    Code rc = OK;
 
-    return rc == OK ? rc : err_set(l->e, rc, why.id, "step %lld: %s", (long long)l->step, why.msg);
+    for (int k = 0; k < l->t->plan.n_losses && rc == OK; k++) {
+        Err why = { 0 };
+        rc = loss_fetch(l->t->ops, l->g, l->t->plan.loss[k], &l->loss[k].value, &why);
+        if (rc != OK)
+            err_set(l->e, rc, why.id, "step %lld: %s", (long long)l->step, why.msg);
+    }
+    return rc;
+}
+
+/* The first loss that is not finite; NULL: all are. */
+static const char *bad_loss(const Loop1 *l)
+{
+    for (int k = 0; k < l->t->plan.n_losses; k++)
+        if (!isfinite(l->loss[k].value))
+            return l->loss[k].name;
+    return NULL;
 }
 
 static Code blame_nonfinite(Loop1 *l)
@@ -239,7 +258,7 @@ static Code blame_nonfinite(Loop1 *l)
 
     return err_set(l->e, E_INPUT, ERR_train_nonfinite,
                    "step %lld: an infinity or NaN appeared, first in %s; the parameters before this step are kept",
-                   (long long)l->step, b ? b->name : l->t->plan.loss->name);
+                   (long long)l->step, b ? b->name : bad_loss(l));
 }
 
 static double code_seconds(const Loop1 *l)
@@ -272,9 +291,9 @@ static Code fetch_params(Loop1 *l, Table **param, Table **state)
     if (state && !*state)
         *state = mem_alloc((size_t)s->n_over * sizeof **state);
     for (int k = 0; k < s->n_over && rc == OK; k++) {
-        rc = fetch_into(l, s->over[k], &(*param)[k]);
-        if (rc == OK && state && s->state[k])
-            rc = fetch_into(l, s->state[k], &(*state)[k]);
+        rc = fetch_into(l, s->over[k].table, &(*param)[k]);
+        if (rc == OK && state && s->over[k].state)
+            rc = fetch_into(l, s->over[k].state, &(*state)[k]);
     }
     return rc;
 }
@@ -383,9 +402,9 @@ static Code bind_eval(Loop1 *l, EvalSet *v)
     for (int k = 0; k < s->n_over && rc == OK; k++) {
         Table *slot = &l->eval_param[(v - l->t->eval) * s->n_over + k], old = *slot;
         *slot = (Table){ 0 };
-        rc = fetch_into(l, s->over[k], slot);
+        rc = fetch_into(l, s->over[k].table, slot);
         if (rc == OK)
-            rc = forward_bind(&v->f, s->over[k]->name, slot, l->e);
+            rc = forward_bind(&v->f, s->over[k].table->name, slot, l->e);
         table_free(&old);
     }
     return rc;
@@ -452,8 +471,8 @@ static Code one_step(Loop1 *l)
     if (rc == OK) rc = write_step_row(l);
     if (rc == OK) rc = write_noise_row(l);
     if (rc == OK) rc = l->t->ops->run(l->g, l->target, metrics ? l->n_all_targets : l->n_loss_targets, true, l->e);
-    if (rc == OK) rc = read_loss(l);
-    if (rc == OK && !isfinite(l->loss)) rc = blame_nonfinite(l);
+    if (rc == OK) rc = read_losses(l);
+    if (rc == OK && bad_loss(l)) rc = blame_nonfinite(l);
     if (rc == OK) rc = look_for_unreached(l);
     if (rc == OK && metrics) rc = train_metrics(l);         /* before the update, as the loss is */
     return rc == OK ? l->t->ops->assign(l->g, l->e) : rc;
@@ -461,12 +480,13 @@ static Code one_step(Loop1 *l)
 
 /* ---- saving ---- */
 
+/* NULL is no value either; tables without rows or columns hold nothing wrong. */
 static const char *first_nonfinite(const Table *t, int n)
 {
     for (int k = 0; k < n; k++)
         for (int c = 0; c < t[k].n_cols; c++)
             for (size_t r = 0; t[k].col[c].type == T_REAL && r < t[k].n_rows; r++)
-                if (!isfinite(table_real(&t[k], c, r)))
+                if (table_null(&t[k], c, r) || !isfinite(table_real(&t[k], c, r)))
                     return t[k].name;
     return NULL;
 }
@@ -483,7 +503,7 @@ static Code save(Loop1 *l, const char *status)
     if (rc != OK)
         return rc;
     const char *bad = first_nonfinite(param, s->n_over);
-    if (!bad && s->n_slots)
+    if (!bad)
         bad = first_nonfinite(state, s->n_over);
     if (bad)
         return err_set(l->e, E_INPUT, ERR_train_nonfinite, "step %lld: an infinity or NaN appeared in %s; "
@@ -513,8 +533,9 @@ static Code loop_step(Loop1 *l)
 
     if (rc != OK)
         return rc;
-    history_add(&l->t->ckpt, l->step / l->per_epoch, l->step, "train", l->t->plan.loss->name, l->loss);
-    progress_step(&l->progress, l->step, l->loss, clock_seconds() - began);
+    for (int k = 0; k < l->t->plan.n_losses; k++)
+        history_add(&l->t->ckpt, l->step / l->per_epoch, l->step, "train", l->loss[k].name, l->loss[k].value);
+    progress_step(&l->progress, l->step, l->loss, l->t->plan.n_losses, clock_seconds() - began);
     if (eval_due(l))
         rc = eval_sets(l);
     l->step++;
@@ -554,7 +575,7 @@ static Code loop_end(Loop1 *l, Code rc)
 
 Code train_loop(Train *t, Err *e)
 {
-    Loop1 l = { .t = t, .e = e, .loss = NAN };
+    Loop1 l = { .t = t, .e = e };
     Code rc = loop_open(&l);
 
     if (rc == OK)
@@ -564,7 +585,7 @@ Code train_loop(Train *t, Err *e)
     if (rc == OK)
         rc = loop_end(&l, loop_steps(&l));
     if (rc == OK)
-        progress_done(&l.progress, l.step, l.loss, t->compile_seconds + code_seconds(&l), t->load_seconds);
+        progress_done(&l.progress, l.step, l.loss, t->plan.n_losses, t->compile_seconds + code_seconds(&l), t->load_seconds);
     loop_close(&l);
     return rc;
 }

@@ -62,7 +62,11 @@ double optim_default_lr(const Optim *o);
 /* Where sqlgrad_step's columns come from: expressions over step and epoch (columns 0 and 1). */
 typedef struct StepCol { const char *name; Expr *e; } StepCol;
 
+/* One objective; its gradients stand in p->grad from first_grad on. */
 typedef struct StepOpts {
+    Block *loss;
+    int first_grad, n_grads;
+    const Objective *obj;           /* for the bounds of its tables; or NULL */
     Optim optim;
     const char *lr, *lr_what;       /* text of the learning rate; what it is called in messages */
     double clip;                    /* 0: none */
@@ -70,17 +74,31 @@ typedef struct StepOpts {
     int64_t steps, epochs;          /* totals, 0 unknown: names in a learning rate */
 } StepOpts;
 
-typedef struct StepPlan {
+/* What one objective's optimizer keeps for each value, and its columns of sqlgrad_step: lr is the first. */
+typedef struct StepObj {
     Block *loss;
-    Block *step;                    /* sqlgrad_step: step, epoch, lr and what the optimizer needs once a step */
-    StepCol *col; int n_cols;       /* its REAL columns, from column 2 on */
-    Block **over, **state, **update; int n_over;    /* state[k] NULL: the optimizer keeps nothing */
+    int first_col, n_cols;          /* in StepPlan.col */
     const char *const *slot; int n_slots;
     const double *slot_start;
+} StepObj;
+
+/* A table that a step changes: by an optimizer, or by @update (obj NULL). */
+typedef struct StepTable {
+    Block *table, *update;
+    Block *state;                   /* NULL: the optimizer keeps nothing */
+    const StepObj *obj;
+} StepTable;
+
+typedef struct StepPlan {
+    StepObj *obj; int n_obj;
+    Block **loss; int n_losses;     /* of all objectives, each once, in their order */
+    Block *step;                    /* sqlgrad_step: step, epoch, lr and what the optimizers need once a step */
+    StepCol *col; int n_cols;       /* its REAL columns, from column 2 on */
+    StepTable *over; int n_over;
 } StepPlan;
 
-/* Append the update blocks of p->grad and fill p->assign. */
-void optim_build(Prog *p, const StepOpts *o, StepPlan *out);
+/* Append the update blocks of n objectives and fill p->assign, also for the tables of @update. */
+void optim_build(Prog *p, const StepOpts *o, int n, StepPlan *out);
 /* For scripts, after all passes: one more block that gives sqlgrad_step's next row, and its assignment; and
  * p->start, what driver tables begin with.  prog_analyse comes after it. */
 void optim_next(Prog *p, StepPlan *s);
@@ -169,9 +187,10 @@ typedef struct Progress {
 } Progress;
 
 double clock_seconds(void);                 /* monotonic */
-void progress_step(Progress *g, int64_t step, double loss, double seconds);
+/* loss: of every objective, n > 0 of them; the first is the run's "loss". */
+void progress_step(Progress *g, int64_t step, const Metric *loss, int n, double seconds);
 void progress_metrics(Progress *g, const char *split, int64_t step, const Metric *m, int n);
-void progress_done(Progress *g, int64_t steps, double loss, double compile_seconds, double load_seconds);
+void progress_done(Progress *g, int64_t steps, const Metric *loss, int n, double compile_seconds, double load_seconds);
 
 /* ---- run.c: the loop ---- */
 

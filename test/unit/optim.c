@@ -42,6 +42,8 @@ static const struct { const char *name, *spec; double clip, w[STEPS]; } cases[] 
     { "adagrad with all arguments",
       "adagrad(lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.3, eps=1e-3)", 0,
       { 1.4236192714453584, 1.4401771389613678, 1.3787678623342003, 1.3647243085676191, 1.3886641347945501 } },
+    { "signsgd", "signsgd", 0, { 1.4, 1.5, 1.4, 1.3, 1.4 } },     /* torch: w - 0.1 * torch.sign(g) */
+    { "signsgd with all arguments", "signsgd(momentum=0.5, weight_decay=0.1)", 0, { 1.4, 1.3, 1.2, 1.1, 1.2 } },
     { "clipping", "sgd", 0.4,
       { 1.4600000799998401, 1.4900000799998401, 1.4500001299997776, 1.4400001299997776, 1.480000063333222 } },
 };
@@ -108,8 +110,8 @@ static void assign(const Prog *p)
 
 static void start_state(const StepPlan *s)
 {
-    for (int c = 1; s->state[0] && c < s->state[0]->n_cols; c++)
-        row_of(s->state[0])->val[c] = s->slot_start[c - 1];
+    for (int c = 1; s->over[0].state && c < s->over[0].state->n_cols; c++)
+        row_of(s->over[0].state)->val[c] = s->obj[0].slot_start[c - 1];
 }
 
 static void step_row(const StepPlan *s, int64_t step)
@@ -127,7 +129,7 @@ static void run_case(Compile *c, size_t k)
 {
     Prog p = { .c = c };
     GradOf g = { one_value(&p, "p"), one_value(&p, "g") };
-    StepOpts o = { .lr = "0.1", .lr_what = "lr", .clip = cases[k].clip };
+    StepOpts o = { .n_grads = 1, .lr = "0.1", .lr_what = "lr", .clip = cases[k].clip };
     StepPlan s;
     char wrong[100];
 
@@ -136,7 +138,7 @@ static void run_case(Compile *c, size_t k)
     p.grad = &g;
     p.n_grads = 1;
     n_rows = 0;
-    optim_build(&p, &o, &s);
+    optim_build(&p, &o, 1, &s);
     row_of(g.table)->val[1] = 1.5;
     start_state(&s);
     for (int i = 0; i < STEPS; i++) {
@@ -201,7 +203,7 @@ static void learning_rates(void)
         c.guard = &c.fail;
         if (setjmp(c.fail) == 0) {
             CHECK(optim_named(&o.optim, "sgd", &c.arena) == NULL);
-            optim_build(&p, &o, &s);
+            optim_build(&p, &o, 1, &s);
             CHECK(fabs(optim_lr(&s, 10, 1) - lr[k].at10) < 1e-15);
         } else {
             unit_wrong(__LINE__, lr[k].text, c.n_diags ? c.diag[0].msg : "");
