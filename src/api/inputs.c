@@ -15,7 +15,8 @@
 
 /* ---- the model file ---- */
 
-static Code read_model(Job *j, const char *path)
+/* Append a file; what is wrong with it, or NULL. */
+static const char *read_text(const char *path, Buf *out)
 {
     char part[65536];
     struct stat st;
@@ -23,17 +24,24 @@ static Code read_model(Job *j, const char *path)
     FILE *f = fopen(path, "rb");
 
     if (!f || fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
-        const Code rc = err_set(&j->e, E_INPUT, ERR_api_file, "%s: %s", path, f ? "is not a file" : strerror(errno));
+        const char *wrong = f ? "is not a file" : strerror(errno);
         if (f)
             fclose(f);
-        return rc;
+        return wrong;
     }
-    buf_puts(&j->text, "");
-    while ((n = fread(part, 1, sizeof part, f)) > 0 && j->text.n < INT32_MAX / 2)
-        buf_add(&j->text, part, n);
+    buf_puts(out, "");
+    while ((n = fread(part, 1, sizeof part, f)) > 0 && out->n < INT32_MAX / 2)
+        buf_add(out, part, n);
     const bool bad = ferror(f);
     fclose(f);
-    return bad ? err_set(&j->e, E_INPUT, ERR_api_file, "%s cannot be read", path) : OK;
+    return bad ? "cannot be read" : NULL;
+}
+
+static Code read_model(Job *j, const char *path)
+{
+    const char *wrong = read_text(path, &j->text);
+
+    return wrong ? err_set(&j->e, E_INPUT, ERR_api_file, "%s: %s", path, wrong) : OK;
 }
 
 /* ---- lists of pairs ---- */
@@ -96,11 +104,29 @@ static void find_names(Job *j, void *unused)
         VEC_PUSH(a, j->trained, j->n_trained, wrt[k]);
 }
 
+/* For @include: a plain file, which cannot keep the reader waiting. */
+static const char *read_included(Compile *c, const char *path, const char **text, size_t *len)
+{
+    Buf b = { 0 };
+    struct stat st;
+    const char *wrong = stat(path, &st) != 0 ? strerror(errno) : S_ISREG(st.st_mode) ? NULL : "is not a file";
+
+    if (!wrong)
+        wrong = read_text(path, &b);
+
+    *len = b.n;
+    *text = wrong ? "" : arena_strndup(&c->arena, b.s, b.n);
+    buf_free(&b);
+    return wrong;
+}
+
 static void scan_model(Job *j, void *path)
 {
     const int file = compile_add_file(&j->c, path, j->text.s, j->text.n);
 
+    j->c.read_file = read_included;
     j->scan = front_scan(&j->c, file);
+    j->n_model_files = j->c.n_files;
     find_names(j, NULL);
 }
 

@@ -33,6 +33,7 @@ typedef struct Job {
     Compile c; Err e;
     Arena arena;                        /* outlives the compile half's jumps; freed with the job */
     Buf text;                           /* the model file */
+    int n_model_files;                  /* the first of c's files: the model, and what it includes */
     Scan *scan;
     const char *db_path, *state_path;   /* NULL: none */
     Db *db, *state;                     /* the same if state_path is db_path */

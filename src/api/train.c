@@ -175,11 +175,21 @@ static Code hold_state(Job *j, TrainPlan *q)
                    j->state_path, (long long)state_holder(j->state_path));
 }
 
+/* Of the model and what it includes, in order. */
+static uint64_t model_hash(const Job *j)
+{
+    uint64_t h = hash_bytes(j->text.s, j->text.n);
+
+    for (int k = 1; k < j->n_model_files; k++)
+        h = hash_u64(h ^ hash_bytes(j->c.file[k].text, j->c.file[k].len));
+    return h;
+}
+
 static Code check_resume(Job *j, TrainPlan *q, const char *model)
 {
     const RunRow *n = &q->newest;
 
-    q->model_hash = arena_printf(&j->arena, "%016llx", (unsigned long long)hash_bytes(j->text.s, j->text.n));
+    q->model_hash = arena_printf(&j->arena, "%016llx", (unsigned long long)model_hash(j));
     if (!opt_flag(j->o, OPT_resume)) {
         if (n->run && strcmp(n->status, "finished") && !opt_flag(j->o, OPT_fresh))
             job_note(j, ERR_train_unfinished, "run %lld stopped at step %lld (%s); --resume would go on with it",

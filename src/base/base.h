@@ -127,6 +127,8 @@ typedef struct Compile {
     SrcFile *file; int n_files;
     Diag *diag; int n_diags, n_errors;
     Code code;                                          /* set by diag_fail */
+    /* What @include reads: the text goes to the arena; returns what is wrong, or NULL.  NULL: no files here. */
+    const char *(*read_file)(struct Compile *c, const char *path, const char **text, size_t *len);
     jmp_buf fail;                                       /* set once, in api; or per statement by the front */
     jmp_buf *guard;                                     /* where diag_fail goes: &fail unless a stage nests its own */
     void (*release[16])(void *); void *release_arg[16]; int n_release;   /* foreign objects, freed by compile_free */

@@ -12,6 +12,7 @@
 #define ERRORS_FRONT(E)                                                                            \
     E(scan_file, "scan.file", "the text cannot be a model: empty, too large, not UTF-8, or with NUL bytes") \
     E(scan_limit, "scan.limit", "a statement is too long, has too many tokens, or is nested too deeply; or there are too many") \
+    E(scan_include, "scan.include", "an included file that cannot be read, includes itself, or lies too deep") \
     E(scan_open, "scan.open", "a quote or comment that is not closed")                             \
     E(scan_token, "scan.token", "a token the language does not have: dollar quotes, E'…' strings, names over 63 bytes") \
     E(scan_syntax, "scan.syntax", "PostgreSQL's grammar does not accept the statement")            \

@@ -36,7 +36,7 @@ struct Defs {
 
 static const SrcFile *bound_file(const Binder *b)
 {
-    return &b->c->file[b->scan->file];
+    return &b->c->file[b->stmt ? b->stmt->at.file : b->scan->file];
 }
 
 static size_t offset_of(const Binder *b, int location)
@@ -53,14 +53,14 @@ Span bind_span(const Binder *b, int location, int len)
     if (location < 0) {
         const int64_t off = b->stmt->at.off < 0 ? 0 : b->stmt->at.off;
         const int64_t end = (int64_t)b->stmt->at.off + b->stmt->at.len;
-        return (Span){ (int)off, end > off ? (int)(end - off) : 0, b->scan->file };
+        return (Span){ (int)off, end > off ? (int)(end - off) : 0, b->stmt->at.file };
     }
     const size_t off = offset_of(b, location);
     if (len > 0)
         return (Span){ (int)off, (size_t)len < f->len - off ? len : (int)(f->len - off),
-                       b->scan->file };
+                       b->stmt->at.file };
     const Tok t = lex(f->text, f->len, off);
-    return (Span){ (int)t.off, t.kind == TOK_open ? 1 : (int)t.len, b->scan->file };
+    return (Span){ (int)t.off, t.kind == TOK_open ? 1 : (int)t.len, b->stmt->at.file };
 }
 
 const char *bind_spelling(const Binder *b, int location, const char *folded)
@@ -201,6 +201,8 @@ static const char *line_text(Binder *b, Span at)
     int line, col;
 
     diag_locate(b->c, at, &line, &col);
+    if (b->c->n_files > at.file && at.file != b->scan->file)
+        return arena_printf(&b->c->arena, "line %d of %s", line, b->c->file[at.file].path);
     return arena_printf(&b->c->arena, "line %d", line);
 }
 
@@ -377,7 +379,7 @@ static void need(Binder *b, Def *d)
 /* Whether the loss of a @minimize is needed: then what it trains is, too. */
 static bool need_objective(Binder *b, const Directive *d)
 {
-    const SrcFile *f = bound_file(b);
+    const SrcFile *f = &b->c->file[d->rest_at.file];
     const size_t end = (size_t)(d->rest_at.off + d->rest_at.len);
     Tok t = lex_solid(f->text, end, (size_t)d->rest_at.off);
     const bool name = t.kind == TOK_word || t.kind == TOK_quoted;
@@ -463,7 +465,7 @@ static void give_names(Binder *b, Block *blk, PgQuery__Node **names, size_t n)
             names[at]->node_case == PG_QUERY__NODE__NODE_STRING ? names[at]->string->sval : "";
         const char *spelt = lex_name(&b->c->arena, f->text, t);
         blk->col[c].name = ascii_ieq(spelt, folded) ? spelt : arena_strdup(&b->c->arena, folded);
-        blk->col[c].at = (Span){ (int)t.off, (int)t.len, b->scan->file };
+        blk->col[c].at = (Span){ (int)t.off, (int)t.len, b->stmt->at.file };
         t = lex_solid(f->text, f->len, t.off + t.len); /* a comma */
         at++;
     }

@@ -95,6 +95,8 @@ void parse_statements(Scan *s);
 /* Read the directives of a comment, text[at.off] being the `@`; they are appended to *dir.  False: an
  * error was recorded. */
 bool dir_read(Compile *c, Span at, Directive **dir, int *n);
+/* The file that an @include names, or NULL: an error was recorded. */
+const char *dir_include(Compile *c, const Directive *d);
 const char *dir_word(DirWord w);
 const Directive *dir_find(const Stmt *st, DirWord w);           /* NULL: none */
 /* Every directive stands once, before a statement it fits; reads the @set numbers. */

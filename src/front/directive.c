@@ -41,7 +41,7 @@ static const struct DirInfo {
     [DIR_update] = { "update", FORM_rest, ON_query, false, "@update T" },
     [DIR_for] = { "for", FORM_rest, 0, true, "" },
     [DIR_end] = { "end", FORM_rest, 0, true, "" },
-    [DIR_include] = { "include", FORM_rest, 0, true, "" },
+    [DIR_include] = { "include", FORM_rest, 0, false, "@include 'file.sql'" },
 };
 
 /* Which names an initial value may have, and how many numbers. */
@@ -190,7 +190,7 @@ static bool read_word(Reader *r, Directive *d)
     else
         diag_error(r->c, ERR_directive_unknown, d->at,
                    "unknown directive @%s; they are @data, @param, @range, @set, @loss, "
-                   "@metric, @once, @detach, @train, @eval, @noise, @minimize, @maximize, @update",
+                   "@metric, @once, @detach, @train, @eval, @noise, @include, @minimize, @maximize, @update",
                    word);
     return false;
 }
@@ -228,6 +228,20 @@ bool dir_read(Compile *c, Span at, Directive **dir, int *n)
         VEC_PUSH(&c->arena, *dir, *n, d);
     }
     return true;
+}
+
+const char *dir_include(Compile *c, const Directive *d)
+{
+    Reader r = reader(c, d->rest_at);
+    const Tok t = r.t;
+
+    if (d->rest_at.len)
+        advance(&r);
+    if (t.kind == TOK_string && t.len > 2 && r.t.kind == TOK_end && !memchr(r.s + t.off + 1, '\'', t.len - 2))
+        return arena_strndup(&c->arena, r.s + t.off + 1, t.len - 2);
+    diag_error(c, ERR_directive_syntax, d->rest_at.len ? d->rest_at : d->at, "@include names one file in quotes: %s",
+               dir_info[DIR_include].usage);
+    return NULL;
 }
 
 /* ---- places ---- */

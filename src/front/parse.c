@@ -234,7 +234,7 @@ typedef struct Context {
 static Context find_context(const Scan *sc, const Stmt *st, size_t off)
 {
     const size_t end = (size_t)(st->at.off + st->at.len);
-    Context k = { .s = sc->c->file[sc->file].text };
+    Context k = { .s = sc->c->file[st->at.file].text };
 
     for (Tok t = lex_solid(k.s, end, st->at.off < 0 ? 0 : (size_t)st->at.off);;
          t = lex_solid(k.s, end, t.off + t.len)) {
@@ -301,7 +301,7 @@ static void report_near(const Scan *sc, const Context *k, Span at)
     }
     if (lacks_type(k))
         diag_error(c, ERR_scan_syntax,
-                   (Span){ (int)k->before[0].off, (int)k->before[0].len, sc->file },
+                   (Span){ (int)k->before[0].off, (int)k->before[0].len, at.file },
                    "column %.*s has no type; write INTEGER, REAL or TEXT after it",
                    SHOWN(k, k->before[0]));
     else if (stands_as_name(k))
@@ -343,13 +343,13 @@ static void report_syntax(Scan *sc, const Stmt *st, const Parsed *p)
     const char *near = strstr(p->message, " at or near "),
                *id = sc->expr ? ERR_bind_text : ERR_scan_syntax;
     const Tok t = k.now.kind == TOK_end ? k.before[0] : k.now;
-    const Span at = { (int)t.off, (int)t.len, sc->file };
+    const Span at = { (int)t.off, (int)t.len, st->at.file };
 
     /* CREATE TABLE t (a, b) could go on with AS SELECT: the parser waits for it */
     const bool typeless = k.now.kind == TOK_end && k.first.len && stands_punct(&k, k.before[0], ")");
 
     if (typeless)
-        diag_error(sc->c, id, (Span){ (int)k.first.off, (int)k.first.len, sc->file },
+        diag_error(sc->c, id, (Span){ (int)k.first.off, (int)k.first.len, at.file },
                    "column %.*s has no type; write INTEGER, REAL or TEXT after it", SHOWN(&k, k.first));
     else if (strstr(p->message, "memory exhausted"))
         diag_error(sc->c, ERR_scan_limit, at, "nested too deeply");

@@ -16,6 +16,8 @@
 #define MAX_CHAIN      2000                 /* operators on one path of a tree, estimated */
 #define EXPR_HEAD      "SELECT "
 #define MAX_VARS       200                  /* different :names */
+#define MAX_DEPTH      20                   /* of files that include each other */
+#define MAX_FILES      500
 
 /* One level of parentheses.  The parser and above all the protobuf code take time quadratic in
  * the depth of a tree, so the depth is estimated from the tokens first: operators between two
@@ -25,6 +27,8 @@ typedef struct Level { int ops, inner, chain, deepest; } Level;
 typedef struct Scanner {
     Compile *c;
     Scan *s;
+    int file;
+    const struct Scanner *from;     /* of the file that includes this one; NULL: the model */
     const char *text; size_t n;
     char *out;                      /* the rewritten text: statements are slices of it */
     Directive *dir; int n_dirs;     /* waiting for their statement */
@@ -38,7 +42,7 @@ typedef struct Scanner {
 
 static Span scan_at(const Scanner *k, size_t off, size_t len)
 {
-    return (Span){ (int)off, (int)len, k->s->file };
+    return (Span){ (int)off, (int)len, k->file };
 }
 
 /* ---- the file as a whole ---- */
@@ -86,6 +90,8 @@ static bool is_free(DirWord w)
     return w == DIR_set || dir_is_objective(w);
 }
 
+static void include(Scanner *k, const Directive *d);
+
 /* Hand the directives of one comment to the statement that follows, or to the file. */
 static void take_directives(Scanner *k, Span at)
 {
@@ -97,6 +103,8 @@ static void take_directives(Scanner *k, Span at)
     for (int i = 0; i < n; i++) {
         if (is_free(dir[i].word))
             VEC_PUSH(&k->c->arena, k->s->free_dir, k->s->n_free, dir[i]);
+        else if (dir[i].word == DIR_include && !k->in_stmt)
+            include(k, &dir[i]);
         else if (k->in_stmt)
             diag_error(k->c, ERR_directive_place, dir[i].at,
                        "@%s inside a statement; it stands before the statement it belongs to",
@@ -377,6 +385,56 @@ static void scan_all(Scanner *k)
     end_statement(k);
 }
 
+/* ---- @include ---- */
+
+/* The file beside the one that names it, unless its path begins at the root. */
+static const char *included_path(const Scanner *k, const char *name)
+{
+    const char *from = k->c->file[k->file].path, *slash = strrchr(from, '/');
+
+    return *name == '/' || !slash ? name
+         : arena_printf(&k->c->arena, "%.*s%s", (int)(slash + 1 - from), from, name);
+}
+
+/* Why the file may not stand here, or NULL. */
+static const char *cannot_include(const Scanner *k, const char *path)
+{
+    int depth = 0;
+
+    for (const Scanner *up = k; up; up = up->from, depth++)
+        if (!strcmp(k->c->file[up->file].path, path))
+            return "it includes itself";
+    return depth > MAX_DEPTH ? "files include each other more than 20 deep"
+         : k->c->n_files > MAX_FILES ? "more than 500 files" : k->c->read_file ? NULL : "no files can be read here";
+}
+
+static void scan_file(Scanner *k);
+
+/* The statements of the file stand where the directive does. */
+static void include(Scanner *k, const Directive *d)
+{
+    Compile *c = k->c;
+    const char *name = dir_include(c, d), *path = name ? included_path(k, name) : NULL, *text;
+    size_t n;
+
+    if (k->n_dirs)
+        diag_error(c, ERR_directive_place, k->dir[0].at, "no statement follows @%s", dir_word(k->dir[0].word));
+    k->n_dirs = 0;
+    k->dir = NULL;
+    if (!name)
+        return;
+    const char *wrong = cannot_include(k, path);
+    if (!wrong)
+        wrong = c->read_file(c, path, &text, &n);
+    if (wrong) {
+        diag_error(c, ERR_scan_include, d->rest_at, "%s: %s", path, wrong);
+        return;
+    }
+    Scanner *in = ARENA_NEW(&c->arena, Scanner);
+    *in = (Scanner){ .c = c, .s = k->s, .file = compile_add_file(c, path, text, n), .from = k, .text = text, .n = n };
+    scan_file(in);
+}
+
 /* Blank a byte order mark and recognise the first line of a dump. */
 static void scan_head(Scanner *k)
 {
@@ -387,36 +445,46 @@ static void scan_head(Scanner *k)
         memset((char *)k->text, ' ', 3);
         memset(k->out, ' ', 3);
     }
-    k->s->canonical = k->n >= sizeof mark - 1 && !memcmp(k->text, mark, sizeof mark - 1);
+    if (!k->from)
+        k->s->canonical = k->n >= sizeof mark - 1 && !memcmp(k->text, mark, sizeof mark - 1);
+}
+
+static bool comes_after(Span a, Span b)
+{
+    return a.file != b.file ? a.file > b.file : a.off > b.off;
 }
 
 /* Errors in the order of the text, though the parser ran after the scan. */
 static void sort_errors(Compile *c, int from)
 {
     for (int i = from + 1; i < c->n_diags; i++)
-        for (int j = i; j > from && c->diag[j - 1].at.off > c->diag[j].at.off; j--) {
+        for (int j = i; j > from && comes_after(c->diag[j - 1].at, c->diag[j].at); j--) {
             const Diag d = c->diag[j];
             c->diag[j] = c->diag[j - 1];
             c->diag[j - 1] = d;
         }
 }
 
+static void scan_file(Scanner *k)
+{
+    if (!file_is_text(k))
+        return;
+    k->out = arena_strndup(&k->c->arena, k->text, k->n);
+    scan_head(k);
+    scan_all(k);
+    if (k->n_dirs)
+        diag_error(k->c, ERR_directive_place, k->dir[0].at, "no statement follows @%s", dir_word(k->dir[0].word));
+}
+
 Scan *front_scan(Compile *c, int file)
 {
     Scan *s = ARENA_NEW(&c->arena, Scan);
-    Scanner k = { .c = c, .s = s, .text = c->file[file].text, .n = c->file[file].len };
+    Scanner k = { .c = c, .s = s, .file = file, .text = c->file[file].text, .n = c->file[file].len };
     const int errors = c->n_errors, diags = c->n_diags;
 
     s->c = c;
     s->file = file;
-    if (!file_is_text(&k))
-        return s;
-    k.out = arena_strndup(&c->arena, k.text, k.n);
-    scan_head(&k);
-    scan_all(&k);
-    if (k.n_dirs)
-        diag_error(c, ERR_directive_place, k.dir[0].at, "no statement follows @%s",
-                   dir_word(k.dir[0].word));
+    scan_file(&k);
     if (!s->n_stmts && c->n_errors == errors)
         diag_error(c, ERR_scan_file, (Span){ 0 }, "no statement in %s", c->file[file].path);
     parse_statements(s);
@@ -430,7 +498,7 @@ Scan *scan_expr(Compile *c, int file)
 {
     Scan *s = ARENA_NEW(&c->arena, Scan);
     Scanner k = {
-        .c = c, .s = s, .text = c->file[file].text, .n = c->file[file].len, .expr = true
+        .c = c, .s = s, .file = file, .text = c->file[file].text, .n = c->file[file].len, .expr = true
     };
 
     s->c = c;
