@@ -38,6 +38,8 @@
     E(bind_result, "bind.result", "a @loss or @metric that is not one row with a number")          \
     E(bind_noise, "bind.noise", "a @noise table without a value column, or whose keys may repeat")  \
     E(bind_param, "bind.param", "a parameter whose rows or columns cannot be trained")             \
+    E(bind_loop, "bind.loop", "a loop whose bounds or statements cannot be repeated")              \
+    E(bind_insert, "bind.insert", "an INSERT whose rows do not fit its table")                      \
     E(bind_target, "bind.target", "a table asked for that does not exist")                         \
     E(bind_list, "bind.list", "a list of names that cannot be read")                               \
     E(bind_text, "bind.text", "an expression text that is not one expression")                     \

@@ -377,6 +377,7 @@ struct Native {
     bool no_cc;                 /* there is no compiler */
     size_t width;               /* lanes of a block; 0: not chosen yet */
     struct NestLib *libs; double code_seconds;
+    Map text_of; struct NestText *nest_text; int n_nest_texts;      /* texts of nests, each compiled once */
     Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
 };
 

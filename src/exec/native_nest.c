@@ -186,7 +186,7 @@ static bool may_be_nest(const Native *n, const Rel *r)
 {
     const Block *b = r->b;
 
-    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && !(b->kind == BLK_row && b->one_row);
+    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && b->n_src <= MAX_SRC && !(b->kind == BLK_row && b->one_row);
 }
 
 Lay *nest_lay(Native *n, Rel *r, int s, bool batch, bool *err)
@@ -295,6 +295,7 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
         nest_drop(n, r);
         return true;
     }
+    nest_rebase(&np->low.nest);
     if (!batch)
         plan_forget_lanes(r);
     r->plan.carried = np->low.out.lanes;
@@ -324,10 +325,14 @@ static void bind_code(Native *n, const CcLib *lib, const Target *t)
         Buf name = { 0 };
         if (!np || np->fn)
             continue;
-        nest_name(&name, &np->low.nest, t);
-        void *fn = cc_symbol(lib, name.s);
-        memcpy(&np->fn, &fn, sizeof fn);
-        buf_free(&name);
+        NestText *text = &n->nest_text[np->text];
+        if (!text->fn) {
+            nest_name(&name, &np->low.nest, t);
+            void *fn = cc_symbol(lib, name.s);
+            memcpy(&text->fn, &fn, sizeof fn);
+            buf_free(&name);
+        }
+        np->fn = text->fn;
     }
 }
 
@@ -370,6 +375,29 @@ static bool any_new(const Native *n)
     return false;
 }
 
+/* The text of a nest, unless another nest has the same one: then that one's function is its, too. */
+static void write_text(Native *n, NestPlan *np, const Target *t, Buf *out)
+{
+    Nest *nest = &np->low.nest;
+    Buf text = { 0 };
+
+    if (!n->text_of.a)
+        map_init(&n->text_of, &n->arena);
+    nest->code = 0;
+    nest_text(&text, nest, t);
+    const int *known = map_get(&n->text_of, text.s, text.n);
+    np->text = known ? *known : n->n_nest_texts;
+    if (!known) {
+        map_put(&n->text_of, text.s, text.n, np->text);
+        VEC_PUSH(&n->arena, n->nest_text, n->n_nest_texts, ((NestText){ .code = nest->id }));
+    }
+    buf_free(&text);
+    nest->code = n->nest_text[np->text].code;
+    np->fn = n->nest_text[np->text].fn;
+    if (!known)
+        nest_text(out, nest, t);
+}
+
 static int write_pieces(Native *n, Piece *piece, const Target *t)
 {
     Buf *text = ARENA_ARRAY(&n->scratch, Buf, n->n_rels + 1);
@@ -381,7 +409,7 @@ static int write_pieces(Native *n, Piece *piece, const Target *t)
         if (!np || np->fn)
             continue;
         nest_schedule(&np->low.nest, t);
-        nest_text(&text[k], &np->low.nest, t);
+        write_text(n, np, t, &text[k]);
         total += text[k].n;
     }
     pieces += (int)(total / PIECE_BYTES < MOST_PIECES ? total / PIECE_BYTES : MOST_PIECES - 1);
@@ -458,6 +486,11 @@ bool nest_compile(Native *n)
     }
     Piece *piece = ARENA_ARRAY(&n->scratch, Piece, MOST_PIECES);
     const int pieces = write_pieces(n, piece, &t);
+    if (!any_new(n)) {                      /* all of them run functions that are there */
+        for (int i = 0; i < pieces; i++)
+            buf_free(&piece[i].text);
+        return true;
+    }
     compile_pieces(n, piece, pieces);
     return take_pieces(n, piece, pieces, &t);
 }

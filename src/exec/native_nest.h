@@ -12,9 +12,13 @@ struct NestPlan {
     Arena arena;
     Lowered low;
     NestFn *fn;                         /* NULL: not compiled yet */
+    int text;                           /* number of its text among Native.nest_text */
     void **p;                           /* buffers, for the next run */
     Arr partial;                        /* sums over the lanes, by part */
 };
+
+/* A text that was compiled or soon will be, which any number of nests run: the steps of a loop differ in their buffers. */
+typedef struct NestText { int code; NestFn *fn; } NestText;
 
 /* L lanes in n parts of `step` blocks: cut by their number alone, so that sums by part do not depend on threads. */
 typedef struct Parts { size_t blocks, step; int n; } Parts;

@@ -200,9 +200,13 @@ static bool find_buffers(Native *n, Rel *r)
     const Nest *nest = &np->low.nest;
 
     np->p = np->p ? np->p : ARENA_ARRAY(&np->arena, void *, nest->n_bufs + 1);
-    for (int k = 0; k < nest->n_bufs; k++)
-        if (np->low.from[k].src >= 0 && !input_buffer(n, r, &np->low.from[k], nest->buf[k].lanes, &np->p[k]))
+    for (int k = 0; k < nest->n_bufs; k++) {
+        const NestBuf *b = &nest->buf[k];
+        if (np->low.from[k].src >= 0 && !input_buffer(n, r, &np->low.from[k], b->lanes, &np->p[k]))
             return false;
+        if (np->low.from[k].src >= 0)
+            np->p[k] = (char *)np->p[k] + (size_t)b->base * (b->lanes ? nest_width(n) : 1) * n->esz;
+    }
     for (int k = 0; k < nest->n_bufs; k++)
         if (np->low.from[k].src < 0 && !output_buffer(n, r, &np->low.from[k], &nest->buf[k], &np->p[k]))
             return false;

@@ -22,8 +22,12 @@ typedef struct Def {
     bool dropped;                   /* belongs to the other mode */
     bool needed;                    /* a target needs it */
     DefState state;
-    Block *block;
+    Block *block;                   /* the newest version; NULL: its slices have not been put together yet */
     bool missing;                   /* declared, but the database has no such table */
+    Stmt *insert;                   /* the first INSERT INTO it, or NULL */
+    Block **slice; int n_slices;    /* what it was created with and what INSERTs added, in order */
+    Expr ***slice_e; int n_slice_e; /* their columns as parts of the union, which all versions share */
+    bool slice_tag;                 /* the first of them is the branch number */
 } Def;
 
 struct Defs {
@@ -95,6 +99,11 @@ bool bind_number(const Binder *b, const char *name, double *val, bool *real)
     bool found = false;
 
     *real = false;
+    for (int i = b->n_steps - 1; i >= 0; i--)
+        if (ascii_ieq(b->step_name[i], name)) {
+            *val = (double)b->step[i];
+            return true;
+        }
     for (int i = 0; i < b->scan->n_sets; i++)
         if (ascii_ieq(b->scan->set_name[i], name)) {
             *val = b->scan->set_val[i];
@@ -230,6 +239,25 @@ static bool redefines(Binder *b, Stmt *st)
     return false;
 }
 
+static bool in_loop(const Scan *s, int stmt)
+{
+    for (int l = 0; l < s->n_loops; l++)
+        if (s->loop[l].first <= stmt && stmt < s->loop[l].end)
+            return true;
+    return false;
+}
+
+/* The definition that statement i, in a loop, makes anew at every step: that of a table created before. */
+static int made_anew(Binder *b, int i)
+{
+    const Stmt *st = &b->scan->stmt[i];
+    const Def *d = def_find(b, st->name);
+
+    return d && d->st && in_loop(b->scan, i) && st->kind == STMT_query && d->st->kind == STMT_query &&
+           mode_of(st) == MODE_always && mode_of(d->st) == MODE_always && !dir_find(d->st, DIR_param)
+           ? (int)(d - b->defs->def) : -1;
+}
+
 /* Enter every definition before any is bound, so that a name read too early is known. */
 static void collect_defs(Binder *b)
 {
@@ -244,6 +272,9 @@ static void collect_defs(Binder *b)
         b->defs->of_stmt[i] = -1;
         if (!st->name || st->kind == STMT_insert || b->c->n_errors > 2 * MAX_ERRORS)
             continue;
+        b->defs->of_stmt[i] = made_anew(b, i);
+        if (b->defs->of_stmt[i] >= 0)
+            continue;
         if (def_find(b, st->name) && redefines(b, st)) {
             st->failed = true;
             continue;
@@ -256,6 +287,17 @@ static void collect_defs(Binder *b)
         def_add(b, (Def){ .st = st, .name = st->name, .dropped = mode_of(st) == other,
                           .state = st->failed ? DEF_failed : DEF_waiting });
         b->defs->of_stmt[i] = b->defs->n - 1;
+    }
+}
+
+/* Which definitions INSERTs fill; a name that none has is an error when the INSERT is bound. */
+static void collect_inserts(Binder *b)
+{
+    for (int i = 0; i < b->scan->n_stmts; i++) {
+        Stmt *st = &b->scan->stmt[i];
+        Def *d = st->name && st->kind == STMT_insert ? def_find(b, st->name) : NULL;
+        if (d && !d->insert)
+            d->insert = st;
     }
 }
 
@@ -290,6 +332,114 @@ NORETURN static void fail_no_such(Binder *b, const char *name, Span at)
               name, name);
 }
 
+/* ---- versions: what INSERT and loops make of a name ---- */
+
+/* The newest version bears the name; those before it keep their readers under generated ones. */
+static void supersede(Binder *b, Block *old)
+{
+    old->name = prog_unique_name(b->p, old->name);
+    old->user = old->is_view = false;
+}
+
+/* The column in which every slice has a number of its own: with it the slices need no branch numbers. */
+static bool tells_slices(const Def *d, int col)
+{
+    bool rising = true;
+
+    for (int i = 0; i < d->n_slices; i++) {
+        const Expr *e = d->slice[i]->col[col].constant;
+        if (!e || e->op != OP_lit_int)
+            return false;
+        rising &= i == 0 || d->slice[i - 1]->col[col].constant->i < e->i;
+    }
+    for (int i = 0; !rising && i < d->n_slices; i++)
+        for (int j = 0; j < i; j++)
+            if (d->slice[j]->col[col].constant->i == d->slice[i]->col[col].constant->i)
+                return false;
+    return true;
+}
+
+static int visible_cols(const Block *k, int *at)
+{
+    int n = 0;
+
+    for (int c = 0; c < k->n_cols; c++)
+        if (!k->col[c].hidden)
+            at[n++] = c;
+    return n;
+}
+
+/* Columns of slice i as part i of a union. */
+static Expr **slice_exprs(Binder *b, const Def *d, int i)
+{
+    Arena *a = &b->c->arena;
+    const Block *slice = d->slice[i];
+    int *from = ARENA_ARRAY(a, int, slice->n_cols + 1);
+    const int n = visible_cols(slice, from);
+    Expr **e = ARENA_ARRAY(a, Expr *, n + 2);
+
+    if (d->slice_tag)
+        e[0] = ex_int(a, i);
+    for (int c = 0; c < n; c++) {
+        const Col *k = &slice->col[from[c]];
+        Expr *x = k->constant && k->constant->op == OP_lit_int ? ex_int(a, k->constant->i) : ex_new(a, OP_col, k->type, 0, NULL);
+        if (x->op == OP_col) {
+            x->src = i;
+            x->col = from[c];
+            x->nullable = k->nullable;
+        }
+        e[c + d->slice_tag] = x;
+    }
+    return e;
+}
+
+/* UNION ALL of the slices. */
+static Block *slices_together(Binder *b, Def *d)
+{
+    const Block *first = d->slice[0];
+    int *at = ARENA_ARRAY(&b->c->arena, int, first->n_cols + 1);
+    const int n = visible_cols(first, at);
+    bool tag = true;
+    Block *u = blk_new(b->p, BLK_union, d->name);
+
+    for (int c = 0; c < n; c++)
+        tag &= first->col[at[c]].type == T_REAL || !tells_slices(d, at[c]);
+    if (tag != d->slice_tag)
+        d->n_slice_e = 0;
+    d->slice_tag = tag;
+    while (d->n_slice_e < d->n_slices) {
+        Expr **e = slice_exprs(b, d, d->n_slice_e);
+        VEC_PUSH(&b->c->arena, d->slice_e, d->n_slice_e, e);
+    }
+    if (tag) {
+        const int c = blk_add_col(b->p, u, GEN_PREFIX "branch", NULL, AGG_none);
+        u->col[c].type = T_INT;
+        u->col[c].hidden = true;
+    }
+    for (int c = 0; c < n; c++) {
+        const int k = blk_add_col(b->p, u, first->col[at[c]].name, NULL, AGG_none);
+        u->col[k].type = first->col[at[c]].type;
+        u->col[k].at = first->col[at[c]].at;
+    }
+    for (int i = 0; i < d->n_slices; i++)
+        VEC_PUSH(&b->c->arena, u->part, u->n_parts,
+                 ((Part){ blk_add_source(b->p, u, d->slice[i], JOIN_inner, NULL), d->slice_e[i] }));
+    u->at = d->st->at;
+    u->name_at = d->st->name_at;
+    u->mode = mode_of(d->st);
+    u->user = true;
+    prog_analyse_one(b->p, u);
+    return u;
+}
+
+/* The newest version, put together when it is first read. */
+static Block *def_current(Binder *b, Def *d)
+{
+    if (!d->block && d->n_slices)
+        d->block = slices_together(b, d);
+    return d->block;
+}
+
 /* The block of a definition that is read now. */
 static Block *def_block(Binder *b, Def *d, const char *name, Span at)
 {
@@ -299,11 +449,13 @@ static Block *def_block(Binder *b, Def *d, const char *name, Span at)
         diag_fail(b->c, ERR_bind_no_table, at,
                   "%s is declared on %s, but the database has no such table", name,
                   line_text(b, d->st->name_at));
-    if (d->state == DEF_done && d->block)
+    if (d->state == DEF_done && def_current(b, d))
         return d->block;
     if (d->st == b->stmt)
         diag_fail(b->c, ERR_bind_order, at,
                   "%s reads itself; a definition reads earlier tables only", name);
+    if (d->st->at.file == b->stmt->at.file && d->st->at.off < b->stmt->at.off)
+        diag_fail(b->c, ERR_bind_order, at, "%s is made in a loop that takes no step, on %s", name, line_text(b, d->st->name_at));
     diag_fail(b->c, ERR_bind_order, at,
               "%s is defined later, on %s; a definition reads earlier tables only", name,
               line_text(b, d->st->name_at));
@@ -368,8 +520,13 @@ static void need(Binder *b, Def *d)
     d->needed = true;
     if (!d->st || is_bound_name(b, d->name))
         return;
-    for (int i = 0; i < d->st->n_reads; i++)
-        need_name(b, d->st->read[i].name);
+    for (int i = 0; i < b->scan->n_stmts; i++) {
+        const Stmt *st = &b->scan->stmt[i];
+        const bool fills = d->insert && st->kind == STMT_insert && st->name && ascii_ieq(st->name, d->name);
+        const bool makes = b->defs->of_stmt[i] >= 0 && &b->defs->def[b->defs->of_stmt[i]] == d;
+        for (int r = 0; (fills || makes) && r < st->n_reads; r++)
+            need_name(b, st->read[r].name);
+    }
     const Directive *update = dir_find(d->st, DIR_update);
     const char *target = update ? dir_update_name(b->c, update) : NULL;
     if (target)
@@ -667,6 +824,12 @@ static Block *bind_declaration(Binder *b, Def *def)
         mark_block(st, blk);
         return blk;
     }
+    if (def->insert && role == BASE_db && !data) {
+        Block *empty = declare_empty(b, d);
+        mark_block(st, empty);
+        prog_analyse_one(b->p, empty);
+        return empty;
+    }
     if (cat && !cat->exists)
         cat = NULL;
     if (role == BASE_db && !cat && b->cat && b->cat->have_db) {
@@ -695,19 +858,154 @@ static Block *bind_replaced(Binder *b)
     return blk;
 }
 
+/* ---- INSERT INTO ---- */
+
+/* `INSERT INTO t (a, b)`: the columns of t in the order given; without a list, all of them. */
+static int *insert_columns(Binder *b, const PgQuery__InsertStmt *n, const Block *t, int *n_cols)
+{
+    int *all = ARENA_ARRAY(&b->c->arena, int, t->n_cols + 1), *at;
+    const int n_all = visible_cols(t, all);
+
+    *n_cols = n->n_cols ? (int)n->n_cols : n_all;
+    if (!n->n_cols)
+        return all;
+    if (*n_cols != n_all)
+        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s has %d columns, and %d are named here; name all of them",
+                  b->stmt->name, n_all, *n_cols);
+    at = ARENA_ARRAY(&b->c->arena, int, n_all + 1);
+    for (int k = 0; k < n_all; k++) {
+        const PgQuery__ResTarget *r = n->cols[k]->res_target;
+        const char *name = bind_spelling(b, r->location, r->name);
+        at[k] = -1;
+        for (int c = 0; c < n_all; c++)
+            if (ascii_ieq(t->col[all[c]].name, name))
+                at[k] = all[c];
+        for (int c = 0; c < k; c++)
+            if (at[c] == at[k])
+                diag_fail(b->c, ERR_bind_insert, bind_span(b, r->location, 0), "column %s stands here twice", name);
+        if (at[k] < 0)
+            diag_fail(b->c, ERR_bind_insert, bind_span(b, r->location, 0), "%s has no column %s", b->stmt->name, name);
+    }
+    return at;
+}
+
+static Expr *insert_value(Binder *b, const Block *slice, const Block *rows, int from, const Col *to)
+{
+    Arena *a = &b->c->arena;
+    Expr *e = ex_col(a, slice, 0, from);
+    const Type t = e->type == T_BOOL ? T_INT : e->type;
+
+    if (t == T_NULL)
+        return ex_null(a, to->type);
+    if (e->type == T_BOOL)
+        e = ex1(a, OP_to_int, e);
+    if (t == T_INT && to->type == T_REAL)
+        return ex_real_of(a, e);
+    if (t != to->type)
+        diag_fail(b->c, ERR_bind_insert, rows->col[from].at.len ? rows->col[from].at : b->stmt->name_at,
+                  "%s of %s is %s, and this is %s; CAST it", to->name, b->stmt->name, type_name[to->type], type_name[t]);
+    return e;
+}
+
+/* The rows under the names, in the order and of the types of their table. */
+static Block *insert_slice(Binder *b, const PgQuery__InsertStmt *n, const Block *t, Block *rows)
+{
+    int n_to = 0, *from = ARENA_ARRAY(&b->c->arena, int, rows->n_cols + 1);
+    const int *to = insert_columns(b, n, t, &n_to), n_from = visible_cols(rows, from);
+    Block *slice = blk_new(b->p, BLK_row, prog_unique_name(b->p, b->stmt->name));
+
+    if (n_to != n_from)
+        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s takes %d columns, and its rows have %d", b->stmt->name, n_to,
+                  n_from);
+    blk_add_source(b->p, slice, rows, JOIN_inner, NULL);
+    for (int c = 0; c < t->n_cols; c++)
+        for (int k = 0; k < n_to; k++)
+            if (to[k] == c) {
+                Expr *e = insert_value(b, slice, rows, from[k], &t->col[c]);
+                const int at = blk_add_col(b->p, slice, t->col[c].name, e, AGG_none);
+                slice->col[at].at = rows->col[from[k]].at;
+            }
+    slice->mode = b->mode;
+    slice->at = b->stmt->at;
+    slice->is_detached = dir_find(b->stmt, DIR_detach) != NULL;
+    prog_analyse_one(b->p, slice);
+    return slice;
+}
+
+static void check_insert(Binder *b, const PgQuery__InsertStmt *n, const Def *d)
+{
+    const char *what = n->n_returning_list ? "RETURNING" : n->on_conflict_clause ? "ON CONFLICT"
+                       : n->with_clause ? "WITH before INSERT" : !n->select_stmt ? "DEFAULT VALUES" : NULL;
+
+    if (what)
+        diag_fail(b->c, ERR_bind_statement, b->stmt->name_at, "%s has no meaning in a model; write INSERT INTO x SELECT …", what);
+    if (!d || !d->st)
+        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at,
+                  "the file creates no table %s, and a model does not write to stored ones; begin with CREATE TABLE %s (…)",
+                  b->stmt->name, b->stmt->name);
+    if (d->state == DEF_waiting)
+        diag_fail(b->c, ERR_bind_order, b->stmt->name_at, "%s is created later, on %s", d->name, line_text(b, d->st->name_at));
+    if (is_bound_name(b, d->name))
+        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s is bound to a stored table, which a model does not write to",
+                  d->name);
+    for (DirWord w = DIR_data; w <= DIR_once; w++)
+        if (w != DIR_set && dir_find(d->st, w))
+            diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s is marked @%s: no rows are added to it", d->name, dir_word(w));
+}
+
+static void bind_insert(Binder *b, Def *d)
+{
+    const PgQuery__InsertStmt *n = b->stmt->tree->stmts[0]->stmt->insert_stmt;
+
+    check_insert(b, n, d);
+    check_schema(b, n->relation);
+    if (d->state == DEF_failed)
+        bind_give_up(b);
+    if (n->select_stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        fail_part(b, "this INSERT");
+    bind_reads(b);
+    Block *rows = bind_query(b, n->select_stmt->select_stmt, NULL, b->stmt->name_at);
+    Block *t = def_find(b, d->name)->n_slices ? d->slice[0] : def_current(b, def_find(b, d->name));
+    Block *slice = insert_slice(b, n, t, rows);
+    *d = *def_find(b, d->name);             /* what the query read may have put its slices together */
+    if (d->block)
+        supersede(b, d->block);
+    if (!d->n_slices && d->block && !(d->st->kind == STMT_declare))
+        VEC_PUSH(&b->c->arena, d->slice, d->n_slices, d->block);
+    VEC_PUSH(&b->c->arena, d->slice, d->n_slices, slice);
+    d->block = NULL;
+}
+
+/* ---- a statement, once or as often as its loop says ---- */
+
+static void check_repeated(Binder *b)
+{
+    static const DirWord once[] = { DIR_data, DIR_param, DIR_range, DIR_loss, DIR_metric };
+
+    if (b->stmt->kind == STMT_declare)
+        diag_fail(b->c, ERR_bind_loop, b->stmt->name_at, "%s is declared in a loop; declarations stand before it", b->stmt->name);
+    for (size_t i = 0; i < COUNT_OF(once); i++)
+        if (dir_find(b->stmt, once[i]))
+            diag_fail(b->c, ERR_bind_loop, dir_find(b->stmt, once[i])->at, "@%s stands in a loop; it has one table",
+                      dir_word(once[i]));
+}
+
 static void bind_stmt(Binder *b, Def *d)
 {
     Stmt *st = b->stmt;
 
-    if (st->kind == STMT_insert)
-        diag_fail(b->c, ERR_bind_statement, bind_span(b, 0, 0),
-                  "INSERT INTO stands in a loop, -- @for … -- @end, which is not "
-                  "supported yet; rows of the file's own are written CREATE TABLE x AS VALUES (…) "
-                  "or SELECT … UNION ALL …");
+    if (b->n_steps && st->kind != STMT_insert)
+        check_repeated(b);
     if (st->kind == STMT_declare)
         d->block = bind_declaration(b, d);
     else
         d->block = is_bound_name(b, st->name) ? bind_replaced(b) : bind_query_stmt(b);
+    Block *old = def_find(b, d->name)->block;           /* in a loop: that of the step before */
+    if (old)
+        supersede(b, old);
+    d->slice = NULL;
+    d->slice_e = NULL;
+    d->n_slices = d->n_slice_e = 0;
     d->state = DEF_done;
 }
 
@@ -727,23 +1025,124 @@ static void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d))
     c->guard = outer;
 }
 
-static void bind_statements(Binder *b)
+/* The definition that a statement makes or fills; NULL: none is bound in this mode or needed. */
+static Def *def_of_stmt(Binder *b, int i)
 {
-    Scan *s = b->scan;
+    const Stmt *st = &b->scan->stmt[i];
+    Def *d = st->kind == STMT_insert && st->name ? def_find(b, st->name)
+             : b->defs->of_stmt[i] >= 0 ? &b->defs->def[b->defs->of_stmt[i]] : NULL;
 
-    for (int i = 0; i < s->n_stmts && b->c->n_errors < 2 * MAX_ERRORS; i++) {
-        const int at = b->defs->of_stmt[i];
-        b->stmt = &s->stmt[i];
-        b->mode = mode_of(b->stmt);
-        if (b->stmt->failed || (at < 0 && b->stmt->kind != STMT_insert))
+    return d && (!d->needed || d->dropped) ? NULL : d;
+}
+
+static bool other_mode(const Binder *b, const Stmt *st)
+{
+    return mode_of(st) == (b->o && b->o->eval ? MODE_train : MODE_eval);
+}
+
+static void bind_one(Binder *b, int i)
+{
+    Stmt *st = b->stmt = &b->scan->stmt[i];
+    Def *at = st->failed ? NULL : def_of_stmt(b, i);
+    const bool lost = st->kind == STMT_insert && st->name && !st->failed && !def_find(b, st->name);
+
+    b->mode = mode_of(st);
+    if (lost && !other_mode(b, st))
+        bind_guarded(b, NULL, bind_insert);
+    st->failed |= lost;
+    if (!at || other_mode(b, st) || (b->n_steps && at->state == DEF_failed))
+        return;
+    /* Binding may add definitions and so move the array: it gets a copy. */
+    Def d = *at;
+    const ptrdiff_t k = at - b->defs->def;
+    bind_guarded(b, &d, st->kind == STMT_insert ? bind_insert : bind_stmt);
+    b->defs->def[k] = d;
+}
+
+/* ---- loops ---- */
+
+#define MAX_REPEATED 200000         /* statements that loops make of a file */
+#define MAX_LOOPS    16             /* open at once */
+
+static bool loop_is_needed(Binder *b, const ScanLoop *l)
+{
+    for (int i = l->first; i < l->end; i++) {
+        const Stmt *st = &b->scan->stmt[i];
+        if (!st->failed && (def_of_stmt(b, i) || (st->kind == STMT_insert && !def_find(b, st->name))))
+            return true;
+    }
+    return false;
+}
+
+typedef struct LoopCall { const ScanLoop *l; LoopHead head; bool ok; } LoopCall;
+
+static void read_head(Binder *b, Def *arg)
+{
+    LoopCall *k = b->loop_call;
+    int64_t n;
+
+    (void)arg;
+    k->head = dir_loop(b, &k->l->head);
+    if (b->n_steps >= MAX_LOOPS)
+        diag_fail(b->c, ERR_bind_loop, k->l->head.at, "more than %d loops in one another", MAX_LOOPS);
+    for (int i = 0; i < b->n_steps; i++)
+        if (ascii_ieq(b->step_name[i], k->head.var))
+            diag_fail(b->c, ERR_bind_loop, k->l->head.at, ":%s counts the loop around this one already", k->head.var);
+    if (__builtin_sub_overflow(k->head.hi, k->head.lo, &n) || n >= MAX_REPEATED ||
+        (n + 1) * (k->l->end - k->l->first) + b->n_repeated > MAX_REPEATED)
+        diag_fail(b->c, ERR_bind_loop, k->l->head.at, "this loop makes more than %d statements of the file", MAX_REPEATED);
+    k->ok = true;
+}
+
+static void bind_span_of(Binder *b, int first, int end, int up);
+
+static void bind_loop(Binder *b, int at)
+{
+    ScanLoop *l = &b->scan->loop[at];
+    LoopCall call = { .l = l };
+    const int depth = b->n_steps;
+
+    if (l->failed || !loop_is_needed(b, l))
+        return;
+    b->stmt = l->first < l->end ? &b->scan->stmt[l->first] : NULL;
+    b->loop_call = &call;
+    bind_guarded(b, NULL, read_head);
+    if (!call.ok)
+        for (int i = l->first; i < l->end; i++) {
+            Def *d = def_of_stmt(b, i);
+            if (d)
+                d->state = DEF_failed;
+        }
+    l->failed = !call.ok;
+    if (!call.ok)
+        return;
+    int n = depth;
+    VEC_PUSH(&b->c->arena, b->step_name, n, call.head.var);
+    VEC_PUSH(&b->c->arena, b->step, b->n_steps, call.head.lo);
+    for (int64_t v = call.head.lo; v <= call.head.hi; v++) {
+        b->step[depth] = v;
+        b->n_repeated += l->end - l->first;
+        bind_span_of(b, l->first, l->end, at);
+    }
+    b->n_steps = depth;
+}
+
+/* The statements first … end that stand in loop `up` itself, and its inner loops where they stand. */
+static void bind_span_of(Binder *b, int first, int end, int up)
+{
+    const Scan *s = b->scan;
+    int i = first;
+
+    for (int l = up + 1; l <= s->n_loops; l++) {
+        const bool last = l == s->n_loops;
+        if (!last && (s->loop[l].up != up || s->loop[l].first < first || s->loop[l].first > end))
             continue;
-        if (at >= 0 && (!b->defs->def[at].needed || b->defs->def[at].dropped))
-            continue;
-        /* bind_stmt may add definitions and so move the array: it gets a copy. */
-        Def d = at >= 0 ? b->defs->def[at] : (Def){ 0 };
-        bind_guarded(b, &d, bind_stmt);
-        if (at >= 0)
-            b->defs->def[at] = d;
+        for (const int to = last ? end : s->loop[l].first; i < to && b->c->n_errors < 2 * MAX_ERRORS; i++)
+            bind_one(b, i);
+        if (!last) {
+            bind_loop(b, l);
+            i = s->loop[l].end;
+        }
     }
 }
 
@@ -879,7 +1278,7 @@ static void note_same_names(Binder *b)
 
     for (int i = 0; i < b->defs->n; i++) {
         const Def *d = &b->defs->def[i];
-        if (!d->st || d->st->kind != STMT_query || !d->block || d->block->is_param ||
+        if (!d->st || (d->st->kind != STMT_query && !d->insert) || !d->block || d->block->is_param ||
             is_bound_name(b, d->name))
             continue;
         for (int j = 0; b->cat && j < b->cat->n_known; j++)
@@ -896,15 +1295,6 @@ static void note_same_names(Binder *b)
                   n > 8 ? ", …" : "", n > 1 ? "tables" : "a table", n > 1 ? "s are" : " is");
 }
 
-static void fill_items(Prog *p)
-{
-    p->n_items = 0;
-    for (int i = 0; i < p->n_blocks; i++) {
-        const Item it = { p->block[i], NULL };
-        VEC_PUSH(&p->c->arena, p->item, p->n_items, it);
-    }
-}
-
 Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
 {
     Binder b = { .c = c, .cat = cat, .scan = s, .o = o };
@@ -914,8 +1304,12 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     b.p->path = c->file[s->file].path;
     check_sets(&b);
     collect_defs(&b);
+    collect_inserts(&b);
     find_needed(&b);
-    bind_statements(&b);
+    bind_span_of(&b, 0, s->n_stmts, -1);
+    for (int i = 0; i < b.defs->n; i++)
+        if (b.defs->def[i].state == DEF_done)
+            def_current(&b, &b.defs->def[i]);
     b.stmt = s->n_stmts ? &s->stmt[0] : NULL;
     for (int i = 0; o && o->target && i < o->n_targets && b.stmt; i++)
         bind_guarded(&b, &(Def){ .name = o->target[i] }, bind_target);
@@ -930,7 +1324,6 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     dir_check_updates(&b);
     note_same_names(&b);
     note_batches(&b);
-    fill_items(b.p);
     diag_stop_if_any(c);
     return b.p;
 }
@@ -987,6 +1380,11 @@ int front_tables(Scan *s, const char ***names)
         if (st->kind == STMT_declare || dir_find(st, DIR_param))
             add_name(c, &ask, st->name);
         add_name(c, &defined, st->name);
+    }
+    for (int l = 0; l < s->n_loops; l++) {
+        const char **bound;
+        for (int i = dir_loop_tables(c, &s->loop[l].head, &bound); i > 0; i--)
+            add_name(c, &ask, bound[i - 1]);
     }
     for (int i = 0; i < s->n_free; i++)
         if (dir_is_objective(s->free_dir[i].word))

@@ -59,9 +59,18 @@ typedef struct Stmt {
 /* A table that a statement reads; name as libpg_query gives it. */
 typedef struct Read { const char *schema, *name; int location; } Read;
 
+/* -- @for VAR = LO .. HI  statements [first, end)  -- @end */
+typedef struct ScanLoop {
+    Directive head;
+    int first, end;                     /* end -1: not closed yet */
+    int up;                             /* the loop it stands in, -1: none */
+    bool failed;                        /* an error about its head is recorded */
+} ScanLoop;
+
 struct Scan {
     Compile *c; int file;
     Stmt *stmt; int n_stmts;
+    ScanLoop *loop; int n_loops;        /* in the order of their @for */
     bool expr;                          /* one expression, see scan_expr */
     Scan *next;                         /* of the same compilation: trees are freed together */
     bool canonical;                     /* the text is a dump: its first line says so, names with GEN_PREFIX are allowed */
@@ -83,6 +92,9 @@ typedef struct Binder {
     Mode mode;                          /* of the item being bound */
     int n_gen;                          /* counter behind generated names */
     Block **noise; int n_noise;         /* tables with @noise */
+    const char **step_name; int64_t *step; int n_steps;         /* variables of the loops that are open, outermost first */
+    int n_repeated;                     /* statements that loops were made into so far */
+    struct LoopCall *loop_call;         /* the loop whose head is being read */
     Defs *defs;
 } Binder;
 
@@ -114,7 +126,12 @@ bool dir_is_objective(DirWord w);
 void dir_update(Binder *b, const Directive *d, Block *blk);
 void dir_check_updates(Binder *b);
 const char *dir_update_name(Compile *c, const Directive *d);    /* NULL: it names none */
-/* The number behind `:name`, of --set or @set; false: there is none. */
+/* The head of a loop: its variable and bounds, as the loops around it stand now. */
+typedef struct LoopHead { const char *var; int64_t lo, hi; } LoopHead;
+LoopHead dir_loop(Binder *b, const Directive *d);
+/* The tables whose keys bound a loop: `(SELECT MAX(col) FROM table)`.  Fills *name, in the arena. */
+int dir_loop_tables(Compile *c, const Directive *d, const char ***name);
+/* The number behind `:name`, of a loop, --set or @set; false: there is none. */
 bool bind_number(const Binder *b, const char *name, double *val, bool *real);
 
 /* Leave the statement being bound; an error about it, or about what it reads, is recorded already. */
@@ -129,6 +146,8 @@ typedef struct Decl Decl;
 Decl *declare_read(Binder *b, const struct PgQuery__CreateStmt *n);
 /* Its base block.  cat: what the database has, or NULL. */
 Block *declare_block(Binder *b, const Decl *d, BaseRole role, const CatTable *cat);
+/* A relation of its columns without rows: what INSERT INTO fills starts with. */
+Block *declare_empty(Binder *b, const Decl *d);
 /* The base block of a table that is only in the database. */
 Block *declare_from_catalog(Binder *b, const CatTable *cat, const char *name, Span at);
 /* A @range block of the keys alone, under another name; and column c as declared, false: there are fewer. */

@@ -748,6 +748,21 @@ bool declare_column(const Decl *d, int c, const char **name, Type *type, Span *a
     return true;
 }
 
+/* Zeros of each type under a condition that never holds. */
+Block *declare_empty(Binder *b, const Decl *d)
+{
+    Arena *a = &b->c->arena;
+    Block *k = blk_new(b->p, BLK_row, b->stmt->name);
+
+    for (int c = 0; c < d->n_cols; c++) {
+        Expr *zero = d->col[c].type == T_REAL ? ex_real(a, 0) : d->col[c].type == T_TEXT ? ex_text(a, "") : ex_int(a, 0);
+        const int at = blk_add_col(b->p, k, d->col[c].name, zero, AGG_none);
+        k->col[at].at = d->col[c].at;
+    }
+    blk_add_where(b->p, k, ex2(a, OP_eq, ex_int(a, 1), ex_int(a, 0)));
+    return k;
+}
+
 Block *declare_from_catalog(Binder *b, const CatTable *cat, const char *name, Span at)
 {
     Block *blk = new_base(b, name, BASE_db, cat);

@@ -39,8 +39,8 @@ static const struct DirInfo {
     [DIR_noise] = { "noise", FORM_args, ON_declare | ON_query, false,
                     "@noise(normal(0, 1)), @noise(uniform(-1, 1)), @noise(bernoulli(0.5), eval = 0.5)" },
     [DIR_update] = { "update", FORM_rest, ON_query, false, "@update T" },
-    [DIR_for] = { "for", FORM_rest, 0, true, "" },
-    [DIR_end] = { "end", FORM_rest, 0, true, "" },
+    [DIR_for] = { "for", FORM_rest, 0, false, "@for t = 1 .. 50" },
+    [DIR_end] = { "end", FORM_bare, 0, false, "@end" },
     [DIR_include] = { "include", FORM_rest, 0, false, "@include 'file.sql'" },
 };
 
@@ -409,6 +409,136 @@ static void no_twice(Binder *b, const Directive *d, int i)
         if (arg_is(&d->arg[j], a->name))
             diag_fail(b->c, ERR_directive_argument, a->at, "@%s has %s twice", dir_word(d->word),
                       a->name);
+}
+
+/* ---- @for ---- */
+
+#define FOR_USAGE "@for t = 1 .. :steps; a bound is a sum of numbers, :names and (SELECT MAX(key) FROM table)"
+
+static void expect_word(Reader *r, const char *word)
+{
+    if (!lex_is(r->s, r->t, word))
+        diag_fail(r->c, ERR_directive_syntax, here(r), "%s is missing here: " FOR_USAGE, word);
+    advance(r);
+}
+
+static void expect_punct(Reader *r, char ch)
+{
+    if (!take_punct(r, ch))
+        diag_fail(r->c, ERR_directive_syntax, here(r), "%c is missing here: " FOR_USAGE, ch);
+}
+
+static const char *take_name(Reader *r)
+{
+    if (!at_name(r))
+        diag_fail(r->c, ERR_directive_syntax, here(r), "a name is missing here: " FOR_USAGE);
+    const char *name = lex_name(&r->c->arena, r->s, r->t);
+    advance(r);
+    return name;
+}
+
+/* SELECT MAX(col) FROM table: a key of the database, whose range is known. */
+typedef struct KeyBound { bool max; const char *col, *table; Span col_at, table_at; } KeyBound;
+
+static KeyBound read_key_bound(Reader *r)
+{
+    KeyBound k = { 0 };
+
+    expect_word(r, "select");
+    k.max = lex_is(r->s, r->t, "max");
+    if (!k.max && !lex_is(r->s, r->t, "min"))
+        diag_fail(r->c, ERR_directive_syntax, here(r), "MAX or MIN is missing here: " FOR_USAGE);
+    advance(r);
+    expect_punct(r, '(');
+    k.col_at = here(r);
+    k.col = take_name(r);
+    expect_punct(r, ')');
+    expect_word(r, "from");
+    k.table_at = here(r);
+    k.table = take_name(r);
+    expect_punct(r, ')');
+    return k;
+}
+
+static int64_t key_bound(Binder *b, const KeyBound *k)
+{
+    const CatTable *t = b->cat ? catalog_find(b->cat, k->table) : NULL;
+
+    if (!t || !t->exists)
+        diag_fail(b->c, ERR_bind_loop, k->table_at, "no table %s in the database; a loop's bounds are keys of stored tables",
+                  k->table);
+    for (int c = 0; c < t->n_cols; c++)
+        if (ascii_ieq(t->col[c].name, k->col)) {
+            if (!t->col[c].has_range)
+                diag_fail(b->c, ERR_bind_loop, k->col_at, "%s.%s holds no integer to bound a loop by", k->table, k->col);
+            return k->max ? t->col[c].hi : t->col[c].lo;
+        }
+    diag_fail(b->c, ERR_bind_loop, k->col_at, "%s has no column %s", k->table, k->col);
+}
+
+static int64_t loop_number(Binder *b, Reader *r)
+{
+    const Span at = here(r);
+
+    if (take_punct(r, '(')) {
+        const KeyBound k = read_key_bound(r);
+        return key_bound(b, &k);
+    }
+    if (r->t.kind != TOK_number && r->t.kind != TOK_var)
+        diag_fail(b->c, ERR_directive_syntax, at, "a bound of the loop is missing here: " FOR_USAGE);
+    const double v = read_number(b, r, "@for");
+    if (v != floor(v) || fabs(v) > 1e15)
+        diag_fail(b->c, ERR_bind_loop, at, "a loop counts in whole numbers");
+    return (int64_t)v;
+}
+
+static int64_t loop_bound(Binder *b, Reader *r)
+{
+    int64_t sum = 0, sign = take_punct(r, '-') ? -1 : 1;
+
+    for (;;) {
+        sum += sign * loop_number(b, r);
+        if (!at_punct(r, '+') && !at_punct(r, '-'))
+            return sum;
+        sign = at_punct(r, '-') ? -1 : 1;
+        advance(r);
+    }
+}
+
+/* By characters: in `1..5` the lexer would take the second dot for the number's. */
+static void expect_dots(Reader *r)
+{
+    if (r->t.kind == TOK_end || r->t.off + 1 >= r->end || r->s[r->t.off] != '.' || r->s[r->t.off + 1] != '.')
+        diag_fail(r->c, ERR_directive_syntax, here(r), ".. is missing here: " FOR_USAGE);
+    r->t = lex_solid(r->s, r->end, r->t.off + 2);
+}
+
+LoopHead dir_loop(Binder *b, const Directive *d)
+{
+    Reader r = reader(b->c, d->rest_at);
+    LoopHead h = { .var = take_name(&r) };
+
+    expect_punct(&r, '=');
+    h.lo = loop_bound(b, &r);
+    expect_dots(&r);
+    h.hi = loop_bound(b, &r);
+    expect_end(b, &r, FOR_USAGE);
+    return h;
+}
+
+int dir_loop_tables(Compile *c, const Directive *d, const char ***name)
+{
+    Reader r = reader(c, d->rest_at);
+    int n = 0;
+
+    *name = NULL;
+    for (; r.t.kind != TOK_end && r.t.kind != TOK_open; advance(&r))
+        if (lex_is(r.s, r.t, "from")) {
+            advance(&r);
+            if (at_name(&r))
+                VEC_PUSH(&c->arena, *name, n, lex_name(&c->arena, r.s, r.t));
+        }
+    return n;
 }
 
 /* ---- @data ---- */

@@ -246,7 +246,7 @@ const char *fresh_name(Query *q)
 {
     for (;;) {
         const char *name = name_fit(q->a, GEN_PREFIX, q->stem, arena_printf(q->a, "_%d", ++q->b->n_gen));
-        if (!prog_find(q->b->p, name, MODE_always))
+        if (prog_claim_name(q->b->p, name))
             return name;
     }
 }

@@ -35,15 +35,9 @@ Block *query_new_block(Query *q, BlockKind kind, const char *name)
 /* Identity and nullability of one new block, so that queries over it may rely on them at once. */
 void query_done(Query *q, Block *b)
 {
-    Prog one = *q->b->p;
-    const int id = b->id;
-
     for (int c = 0; c < b->n_cols; c++)
         b->col[c].hidden |= !strncmp(b->col[c].name, GEN_PREFIX, strlen(GEN_PREFIX));
-    one.block = &b;
-    one.n_blocks = 1;
-    prog_analyse(&one);
-    b->id = id;
+    prog_analyse_one(q->b->p, b);
 }
 
 void query_map(Query *q, Rewrite fn, void *arg)

@@ -92,6 +92,44 @@ static bool is_free(DirWord w)
 
 static void include(Scanner *k, const Directive *d);
 
+static void open_loop(Scanner *k, Directive d)
+{
+    Scan *s = k->s;
+    int up = s->n_loops - 1;
+
+    while (up >= 0 && s->loop[up].end >= 0)
+        up = s->loop[up].up;
+    VEC_PUSH(&k->c->arena, s->loop, s->n_loops, ((ScanLoop){ .head = d, .first = s->n_stmts, .end = -1, .up = up }));
+}
+
+static void close_loop(Scanner *k, const Directive *d)
+{
+    Scan *s = k->s;
+    int l = s->n_loops - 1;
+
+    while (l >= 0 && s->loop[l].end >= 0)
+        l--;
+    if (l < 0 || s->loop[l].head.at.file != d->at.file)
+        diag_error(k->c, ERR_directive_place, d->at, "@end without @for");
+    else
+        s->loop[l].end = s->n_stmts;
+}
+
+/* @for and @end stand between statements; what waits for a statement cannot wait across them. */
+static void take_loop(Scanner *k, Directive d)
+{
+    if (k->in_stmt)
+        diag_error(k->c, ERR_directive_place, d.at, "@%s inside a statement; is a ; missing before it?", dir_word(d.word));
+    else if (k->n_dirs)
+        diag_error(k->c, ERR_directive_place, k->dir[0].at, "no statement follows @%s", dir_word(k->dir[0].word));
+    k->n_dirs = 0;
+    k->dir = NULL;
+    if (d.word == DIR_for)
+        open_loop(k, d);
+    else
+        close_loop(k, &d);
+}
+
 /* Hand the directives of one comment to the statement that follows, or to the file. */
 static void take_directives(Scanner *k, Span at)
 {
@@ -101,7 +139,9 @@ static void take_directives(Scanner *k, Span at)
     if (!dir_read(k->c, at, &dir, &n))
         k->dir_failed = true;
     for (int i = 0; i < n; i++) {
-        if (is_free(dir[i].word))
+        if (dir[i].word == DIR_for || dir[i].word == DIR_end)
+            take_loop(k, dir[i]);
+        else if (is_free(dir[i].word))
             VEC_PUSH(&k->c->arena, k->s->free_dir, k->s->n_free, dir[i]);
         else if (dir[i].word == DIR_include && !k->in_stmt)
             include(k, &dir[i]);
@@ -485,6 +525,11 @@ Scan *front_scan(Compile *c, int file)
     s->c = c;
     s->file = file;
     scan_file(&k);
+    for (int l = 0; l < s->n_loops; l++)
+        if (s->loop[l].end < 0) {
+            diag_error(c, ERR_directive_place, s->loop[l].head.at, "@for without @end");
+            s->loop[l].end = s->n_stmts;
+        }
     if (!s->n_stmts && c->n_errors == errors)
         diag_error(c, ERR_scan_file, (Span){ 0 }, "no statement in %s", c->file[file].path);
     parse_statements(s);

@@ -147,6 +147,36 @@ static void identity_of_rows(Prog *p, Block *b)
     blk_set_id(p, b, id, n);
 }
 
+static bool numbers_parts(const Block *b, int c)
+{
+    bool rising = true;
+
+    for (int i = 0; i < b->n_parts; i++) {
+        if (b->part[i].e[c]->op != OP_lit_int)
+            return false;
+        rising &= i == 0 || b->part[i - 1].e[c]->i < b->part[i].e[c]->i;
+    }
+    for (int i = 0; !rising && i < b->n_parts; i++)
+        for (int j = 0; j < i; j++)
+            if (b->part[j].e[c]->i == b->part[i].e[c]->i)
+                return false;
+    return true;
+}
+
+/* The column that tells the branches: a visible one that numbers them, such as the step of a loop; else the tag. */
+static int branch_col(const Block *b, int n_cols)
+{
+    int tag = -1;
+
+    for (int c = 0; c < n_cols; c++) {
+        if (numbers_parts(b, c) && !b->col[c].hidden)
+            return c;
+        if (b->col[c].hidden && !strcmp(b->col[c].name, GEN_PREFIX "branch"))
+            tag = c;
+    }
+    return tag;
+}
+
 /* UNION ALL: the branch number, visible columns that hold a part's identity, and hidden slots for the rest,
  * one list of slots a type, NULL where a part has fewer. */
 static void identity_of_union(Prog *p, Block *b)
@@ -158,9 +188,11 @@ static void identity_of_union(Prog *p, Block *b)
 
     for (int i = 0; i < b->n_parts; i++) {
         const Block *r = b->src[b->part[i].src].rel;
-        bool *taken = ARENA_ARRAY(a, bool, 256);
+        bool taken[256] = { false };
         for (int j = 0; j < r->n_id; j++) {
             int c = 0, h = 0;
+            if (r->col[r->id_col[j]].constant)
+                continue;
             while (c < n_old && !(b->part[i].e[c]->op == OP_col && b->part[i].e[c]->col == r->id_col[j] &&
                                   b->col[c].type == r->col[r->id_col[j]].type))
                 c++;
@@ -185,8 +217,9 @@ static void identity_of_union(Prog *p, Block *b)
             b->part[i].e[slot[h]] = ex_col(a, b, b->part[i].src, r->id_col[j]);
         }
     }
+    const int tag = branch_col(b, n_old);
     for (int c = 0; c < n_old; c++)
-        if (used[c] || (b->col[c].hidden && !strcmp(b->col[c].name, GEN_PREFIX "branch")))
+        if (used[c] || c == tag)
             id[n++] = c;
     for (int h = 0; h < n_slots && n < (int)COUNT_OF(id); h++)
         id[n++] = slot[h];
@@ -453,16 +486,21 @@ static void analyse_batch(Prog *p, Block *b)
     b->batch_local = want > 0 && (b->kind != BLK_pick || pick_is_local(b, &c));
 }
 
+void prog_analyse_one(Prog *p, Block *b)
+{
+    analyse_null(b);
+    analyse_constants(p, b);
+    analyse_identity(p, b);
+    analyse_life(b);
+    analyse_dynamic(b);
+    analyse_batch(p, b);
+}
+
 void prog_analyse(Prog *p)
 {
     for (int k = 0; k < p->n_blocks; k++) {
-        Block *b = p->block[k];
-        b->id = k;
-        analyse_null(b);
-        analyse_identity(p, b);
-        analyse_life(b);
-        analyse_dynamic(b);
-        analyse_batch(p, b);
+        p->block[k]->id = k;
+        prog_analyse_one(p, p->block[k]);
     }
 }
 

@@ -275,12 +275,21 @@ uint64_t ex_sources(const Expr *e)
 
 /* ---- blocks ---- */
 
+static int *name_slot(Prog *p, Map *m, const char *key)
+{
+    if (!m->a)
+        map_init(m, &p->c->arena);
+    return map_put(m, key, strlen(key), 0);
+}
+
 Block *blk_new(Prog *p, BlockKind kind, const char *name)
 {
     Block *b = ARENA_NEW(&p->c->arena, Block);
 
     *b = (Block){ .id = p->n_blocks, .kind = kind, .grad_of = -1, .limit = 1 };
     b->name = name ? name : prog_unique_name(p, "t");
+    if (!strncmp(b->name, GEN_PREFIX, strlen(GEN_PREFIX)))
+        *name_slot(p, &p->generated, b->name) = 1;
     VEC_PUSH(&p->c->arena, p->block, p->n_blocks, b);
     return b;
 }
@@ -404,14 +413,23 @@ Block *prog_find(const Prog *p, const char *name, Mode mode)
     return NULL;
 }
 
+bool prog_claim_name(Prog *p, const char *name)
+{
+    return (*name_slot(p, &p->generated, name))++ == 0;
+}
+
 const char *prog_unique_name(Prog *p, const char *stem)
 {
-    for (int k = 1;; k++) {
+    int last = *name_slot(p, &p->stems, stem);
+
+    for (;;) {
         char suffix[16];
-        snprintf(suffix, sizeof suffix, "_%d", k);
+        snprintf(suffix, sizeof suffix, "_%d", ++last);
         const char *name = name_fit(&p->c->arena, GEN_PREFIX, stem, suffix);
-        if (!prog_find(p, name, MODE_always))
-            return name;
+        if (!prog_claim_name(p, name))
+            continue;
+        *name_slot(p, &p->stems, stem) = last;
+        return name;
     }
 }
 

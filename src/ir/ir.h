@@ -2,7 +2,8 @@
  *
  * ir.h - query blocks, the one intermediate form.
  *
- * A program is a list of items in definition order: a block, or a loop of items.  A block defines one
+ * A program is a list of blocks in definition order, without loops: the front repeats what stands in one, each
+ * step a block of its own, and engines share what equal blocks have in common.  A block defines one
  * relation from earlier ones.  Its printed form is canonical SQL (print.c), which the front reads back.
  *
  *   kind    relation                                                       columns
@@ -56,6 +57,7 @@ typedef struct Col {
     bool hidden;                /* never shown or written: identity that the user's list leaves out, branch tags */
     bool active;                /* depends on a differentiated table (and is REAL): carries gradient */
     bool dynamic;               /* depends on a value that changes from step to step though it is a key or row set */
+    const Expr *constant;       /* a key that is this literal in every row; or NULL */
 } Col;
 
 typedef struct Source {
@@ -148,10 +150,6 @@ struct Block {
     const char *why;            /* gradient blocks: which proof let a source be left out, for explain; or NULL */
 };
 
-typedef struct Item Item;
-typedef struct Loop { const char *var; Expr *lo, *hi; Item *item; int n_items; Span at; } Loop;
-struct Item { Block *block; Loop *loop; };          /* exactly one is set */
-
 typedef struct OptArg { const char *name; double val; } OptArg;
 
 /* Bounds that the values of an optimised table are put back into after each step. */
@@ -178,13 +176,13 @@ typedef struct GradOf { Block *table, *grad; } GradOf;      /* grad: all of tabl
 
 typedef struct Prog {
     Compile *c;
-    Item *item; int n_items;                        /* the program as written */
-    Block **block; int n_blocks;                    /* the same flattened (no loops): what passes work on */
+    Block **block; int n_blocks;                    /* in definition order; the front has unrolled loops */
     Objective *obj; int n_obj;
     Assign *assign; int n_assigns;
     Assign *start; int n_starts;                    /* scripts: a target that is missing or empty starts with from's rows */
     GradOf *grad; int n_grads;                      /* made by pass_grad, in the order of `wrt` */
     const char *path;
+    Map stems, generated;                           /* of generated names: to the last number given; all of them */
 } Prog;
 
 #define GEN_PREFIX "_sg_"       /* no user table or column may start with it */
@@ -221,6 +219,7 @@ int    blk_find_col(const Block *b, const char *name);              /* exact; -1
 #define MAX_NAME 63             /* bytes: PostgreSQL's parser cuts longer names */
 const char *name_fit(Arena *a, const char *prefix, const char *stem, const char *suffix);   /* the stem cut, if need be */
 const char *prog_unique_name(Prog *p, const char *stem);            /* GEN_PREFIX + stem + number */
+bool   prog_claim_name(Prog *p, const char *name);                  /* a generated one; false: it is taken */
 Block *prog_find(const Prog *p, const char *name, Mode mode);       /* ASCII case ignored; NULL */
 bool   col_is_id(const Block *b, int col);
 void   blk_mark(bool *marked, const Block *b);                      /* b and all it reads, by Block.id */
@@ -229,6 +228,7 @@ void   prog_move_before(Prog *p, Block *b, const Block *ref);       /* in p->blo
 /* Fill derived facts, in block order: nullable of columns, identity (adding hidden columns where the
  * visible ones do not hold it), one_row, life, dynamic.  Called after bind and after each pass. */
 void   prog_analyse(Prog *p);
+void   prog_analyse_one(Prog *p, Block *b);         /* of one new block, so that what reads it may rely on them at once */
 /* The same for activity: forward from `wrt`.  Marks Col.active. */
 void   prog_activity(Prog *p, Block *const *wrt, int n_wrt);
 
@@ -247,6 +247,17 @@ Expr *known_write(const Known *k, const Expr *e);
 /* An equality of integers as `column of source src = the rest`, if it is linear with that one column of
  * src, of coefficient 1 or -1; or NULL. */
 Expr *equality_solved(const Prog *p, const Block *b, const Expr *eq, int src);
+
+/* ---- constant.c: keys that are one literal in every row ---- */
+
+typedef struct Consts Consts;
+Consts *consts_new(Arena *a, const Block *b);           /* from the sources' columns; nothing of a LEFT source */
+const Expr *consts_of(const Consts *k, int src, int col);   /* what is known of a column; or NULL */
+void consts_set(Consts *k, int src, int col, const Expr *literal);
+void consts_follow(Consts *k);                          /* over the equalities of WHERE */
+const Expr *consts_literal(const Consts *k, const Expr *e);     /* the INTEGER or TEXT that e is in every row; or NULL */
+bool consts_never(const Consts *k, Expr *const *cond, int n);   /* one of the conditions is never true */
+void analyse_constants(Prog *p, Block *b);              /* fills Col.constant; part of prog_analyse */
 
 /* ---- print.c: canonical SQL, and other dialects through the same code ---- */
 

@@ -349,8 +349,6 @@ void ir_verify(const Prog *p, const char *after)
         verify_block(&v);
         defined[k] = true;
     }
-    for (int k = 0; k < p->n_items; k++)
-        VERIFY(&v, p->item[k].block && !p->item[k].loop, "a loop: none can be here yet");
     v.b = NULL;
     verify_results(&v);
     arena_free(&a);

@@ -701,7 +701,7 @@ static void text_head(Gen *g)
 {
     const Nest *n = g->n;
 
-    buf_printf(g->out, "/* Block %d:", n->id);
+    buf_printf(g->out, "/* Block %d:", n->code);
     for (int l = 0; l < n->n_loops; l++)
         buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? l ? "; over" : " over" : l ? "," : "", l,
                    n->loop[l].box ? "" : "<= ", (long long)nest_extent(n, l));
@@ -725,7 +725,7 @@ static void text_head(Gen *g)
 void nest_name(Buf *out, const Nest *n, const Target *t)
 {
     (void)t;
-    buf_printf(out, "nest%d", n->id);
+    buf_printf(out, "nest%d", n->code);
 }
 
 void nest_text(Buf *out, const Nest *n, const Target *t)

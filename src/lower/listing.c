@@ -23,12 +23,15 @@ static void list_affine(Buf *out, const Affine *a)
         buf_printf(out, a->c < 0 ? " - %lld" : " + %lld", (long long)(a->c < 0 ? -a->c : a->c));
 }
 
-static void list_operand(Buf *out, const Operand *o)
+static void list_operand(Buf *out, const Nest *n, const Operand *o)
 {
+    Affine at = o->at;
+
     switch (o->kind) {
     case OPD_load:
         buf_printf(out, "p%d[", o->index);
-        list_affine(out, &o->at);
+        at.c += n->buf[o->index].base;
+        list_affine(out, &at);
         buf_putc(out, ']');
         return;
     case OPD_key:
@@ -60,7 +63,7 @@ static void list_expr(Buf *out, const Nest *n, const Expr *e)
     const bool infix = e->n_args == 2 && *sql && sql[1] == 0;
 
     if (e->op == OP_col) {
-        list_operand(out, &n->opd[e->col]);
+        list_operand(out, n, &n->opd[e->col]);
     } else if (e->op == OP_lit_int) {
         buf_printf(out, "%lld", (long long)e->i);
     } else if (e->op == OP_lit_real) {

@@ -238,3 +238,24 @@ double nest_work(const Nest *n)
         per_out += 1 + nest_cost(n, n->store[k].e);
     return out * (all * per_all + per_out);
 }
+
+void nest_rebase(Nest *n)
+{
+    for (int b = 0; b < n->n_bufs; b++) {
+        bool any = false;
+        int64_t base = 0;
+        if (n->buf[b].written)
+            continue;
+        for (int k = 0; k < n->n_opds; k++)
+            if (n->opd[k].kind == OPD_load && n->opd[k].index == b) {
+                base = any && base < n->opd[k].at.c ? base : n->opd[k].at.c;
+                any = true;
+            }
+        if (base <= 0 || (size_t)base >= n->buf[b].rows)
+            continue;
+        n->buf[b].base += base;
+        for (int k = 0; k < n->n_opds; k++)
+            if (n->opd[k].kind == OPD_load && n->opd[k].index == b)
+                n->opd[k].at.c -= base;
+    }
+}

@@ -69,6 +69,7 @@ typedef struct NestBuf {
     bool lanes;
     bool written;
     size_t rows;                /* elements, of every lane */
+    int64_t base;               /* the element that addresses count from; the buffer is passed from there on */
 } NestBuf;
 
 /* How the loops run; filled by nest_schedule. */
@@ -88,7 +89,8 @@ typedef struct Schedule {
 enum { VEC_none = -1, VEC_lanes = -2 };
 
 typedef struct Nest {
-    int id;                     /* of the block it stands for: names in the text are made from it alone */
+    int id;                     /* of the block it stands for */
+    int code;                   /* names in the text are made from it alone: the id of the first block with that text */
     NestLoop loop[MAX_LOOPS]; int n_loops;
     int n_out;                  /* loops 0 … n_out - 1 are output loops: a box; the others are reductions */
     bool lanes;                 /* every iteration works on all lanes */
@@ -118,6 +120,8 @@ typedef struct Target {
  * to what is there if `add`: all aggregates are then AGG_sum, and each store is one plain aggregate. */
 typedef void NestFn(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int add);
 
+/* Addresses of what is only read count from the least of them, so that slices of one table have one text. */
+void nest_rebase(Nest *n);
 /* Whether C text can be made of it: well-formed, and made of operators and operands that body.c knows. */
 bool nest_can(const Nest *n);
 /* Fills n->sched.  It also makes the nest plainer, so the loops may be others afterwards: loops of one iteration go,

@@ -17,22 +17,26 @@
  * that is not read drops out, because the output row that G's row belongs to was made from it. */
 #include "pass/grad.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- contributions meet ---- */
 
-static Block *union_of(Back *k, const Block *r, int *id, int *d)
+/* Contributions to one relation, side by side: a branch each.  `by` is the place in r's identity of a column that
+ * already tells them apart, or -1: then a tag is added. */
+static Block *union_of(Back *k, const Block *r, const Contribution *from, int n, int by, int *id, int *d)
 {
     Block *u = grad_block(k, BLK_union, r);
-    const int n = k->n_contrib[r->id];
-    int col = 0;
+    int tag = -1;
 
     const char *tag_name = GEN_PREFIX "branch";
     while (blk_find_col(r, tag_name) >= 0)          /* r may be a union itself */
         tag_name = arena_printf(k->a, "%s_", tag_name);
-    const int tag = blk_add_col(k->p, u, tag_name, NULL, AGG_none);
-    u->col[tag].type = T_INT;
-    u->col[tag].hidden = true;
+    if (by < 0) {
+        tag = blk_add_col(k->p, u, tag_name, NULL, AGG_none);
+        u->col[tag].type = T_INT;
+        u->col[tag].hidden = true;
+    }
     for (int i = 0; i < r->n_id; i++) {
         id[i] = blk_add_col(k->p, u, r->col[r->id_col[i]].name, NULL, AGG_none);
         u->col[id[i]].type = r->col[r->id_col[i]].type;
@@ -42,41 +46,39 @@ static Block *union_of(Back *k, const Block *r, int *id, int *d)
             d[c] = blk_add_col(k->p, u, grad_col_name(k->a, u, r->col[c].name), NULL, AGG_none);
             u->col[d[c]].type = T_REAL;
         }
-    for (int n_done = 0; n_done < n; n_done++) {
-        const Contribution *from = &k->contrib[r->id][n_done];
-        Part part = { blk_add_source(k->p, u, from->rel, JOIN_inner, NULL), ARENA_ARRAY(k->a, Expr *, u->n_cols) };
-        part.e[tag] = ex_int(k->a, n_done);
+    for (int at = 0; at < n; at++) {
+        Part part = { blk_add_source(k->p, u, from[at].rel, JOIN_inner, NULL), ARENA_ARRAY(k->a, Expr *, u->n_cols) };
+        if (tag >= 0)
+            part.e[tag] = ex_int(k->a, at);
         for (int i = 0; i < r->n_id; i++) {
-            part.e[id[i]] = ex_col(k->a, u, part.src, from->id[i]);
+            const Expr *c = i == by ? from[at].rel->col[from[at].id[i]].constant : NULL;
+            part.e[id[i]] = c ? ex_int(k->a, c->i) : ex_col(k->a, u, part.src, from[at].id[i]);
             u->col[id[i]].nullable |= part.e[id[i]]->nullable;
         }
-        for (col = 0; col < r->n_cols; col++)
-            if (d[col] >= 0)
-                part.e[d[col]] = ex_col(k->a, u, part.src, from->d[col]);
+        for (int c = 0; c < r->n_cols; c++)
+            if (d[c] >= 0)
+                part.e[d[c]] = ex_col(k->a, u, part.src, from[at].d[c]);
         VEC_PUSH(k->a, u->part, u->n_parts, part);
     }
     int *whole = grad_ints(k->a, r->n_id + 1, tag);
     for (int i = 0; i < r->n_id; i++)
-        whole[i + 1] = id[i];
-    blk_set_id(k->p, u, whole, r->n_id + 1);
+        whole[i + (tag >= 0)] = id[i];
+    blk_set_id(k->p, u, whole, r->n_id + (tag >= 0));
     u->id_fixed = true;
     return u;
 }
 
-/* The gradient of r from its contributions: a single one is it; several meet by UNION ALL and SUM. */
-static Grad gather(Back *k, const Block *r)
+static Contribution sum_of(Back *k, const Block *r, const Contribution *from, int n)
 {
     Arena *a = k->a;
     int *id = grad_ints(a, r->n_id, -1), *d = grad_ints(a, r->n_cols, -1);
 
-    if (k->n_contrib[r->id] == 1) {
-        const Contribution *c = k->contrib[r->id];
-        return (Grad){ c->rel, c->id, c->d };
-    }
-    const Block *u = union_of(k, r, id, d);
+    if (n == 1)
+        return *from;
+    Block *u = union_of(k, r, from, n, -1, id, d);
     Block *b = grad_block(k, BLK_reduce, r);
-    Grad g = { b, grad_ints(a, r->n_id, -1), grad_ints(a, r->n_cols, -1) };
-    blk_add_source(k->p, b, (Block *)u, JOIN_inner, NULL);
+    Contribution g = { b, grad_ints(a, r->n_id, -1), grad_ints(a, r->n_cols, -1) };
+    blk_add_source(k->p, b, u, JOIN_inner, NULL);
     for (int i = 0; i < r->n_id; i++)
         g.id[i] = blk_add_col(k->p, b, u->col[id[i]].name, ex_col(a, b, 0, id[i]), AGG_none);
     b->n_keys = r->n_id;
@@ -84,6 +86,63 @@ static Grad gather(Back *k, const Block *r)
         if (d[c] >= 0)
             g.d[c] = blk_add_col(k->p, b, u->col[d[c]].name, ex_col(a, b, 0, d[c]), AGG_sum);
     return g;
+}
+
+static int by_constant(const void *x, const void *y)
+{
+    const int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+
+    return (a > b) - (a < b);
+}
+
+/* The place in r's identity where every contribution has one number of its own, as the steps of a loop that read a
+ * slice each: their rows never meet.  -1: there is none. */
+static int place_apart(Back *k, const Block *r, const Contribution *from, int n)
+{
+    int64_t *at = ARENA_ARRAY(k->a, int64_t, n);
+
+    for (int i = 0; i < r->n_id; i++) {
+        bool apart = true;
+        for (int c = 0; c < n && apart; c++) {
+            Block *b = from[c].rel;
+            if (!b->col[from[c].id[i]].constant)
+                analyse_constants(k->p, b);
+            const Expr *e = b->col[from[c].id[i]].constant;
+            apart = e && e->op == OP_lit_int;
+            at[c] = apart ? e->i : 0;
+        }
+        if (apart)
+            qsort(at, (size_t)n, sizeof *at, by_constant);
+        for (int c = 1; c < n && apart; c++)
+            apart = at[c - 1] != at[c];
+        if (apart)
+            return i;
+    }
+    return -1;
+}
+
+#define MEET_AT_ONCE 8
+
+/* The gradient of r from its contributions: a single one is it; rows that never meet stand side by side; else they
+ * meet by UNION ALL and SUM, so many at a time, so that a loop's many steps make many small blocks and not a large one. */
+static Grad gather(Back *k, const Block *r)
+{
+    Contribution *c = k->contrib[r->id];
+    int n = k->n_contrib[r->id];
+
+    const int by = n > 1 ? place_apart(k, r, c, n) : -1;
+    if (by >= 0) {
+        Grad g = { NULL, grad_ints(k->a, r->n_id, -1), grad_ints(k->a, r->n_cols, -1) };
+        g.rel = union_of(k, r, c, n, by, g.id, g.d);
+        return g;
+    }
+    while (n > 1) {
+        int m = 0;
+        for (int at = 0; at < n; at += MEET_AT_ONCE)
+            c[m++] = sum_of(k, r, &c[at], n - at < MEET_AT_ONCE ? n - at : MEET_AT_ONCE);
+        n = m;
+    }
+    return (Grad){ c->rel, c->id, c->d };
 }
 
 static void through_block(Back *k, Block *f, const Grad *g)

@@ -24,6 +24,8 @@ void pass_prune(Prog *p, Block *const *keep, int n_keep);
 void pass_leaveout(Prog *p);
 /* Blocks marked @once read unrestricted twins of batched tables.  First of all passes. */
 void pass_once(Prog *p);
+/* Of a UNION ALL, only the parts that a reader's conditions can meet are read.  After once. */
+void pass_slices(Prog *p);
 /* LN(SUM(EXP(x))) through the group's maximum. */
 void pass_logsumexp(Prog *p);
 

@@ -4,6 +4,7 @@
 #include "pass/pass.h"
 
 static void once(Prog *p, const PassOpts *o)      { (void)o; pass_once(p); }
+static void slices(Prog *p, const PassOpts *o)    { (void)o; pass_slices(p); }
 static void logsumexp(Prog *p, const PassOpts *o) { (void)o; pass_logsumexp(p); }
 static void leaveout(Prog *p, const PassOpts *o)  { (void)o; pass_leaveout(p); }
 static void simplify(Prog *p, const PassOpts *o)  { (void)o; pass_simplify(p); }
@@ -13,6 +14,7 @@ static void prune(Prog *p, const PassOpts *o)     { pass_prune(p, o->keep, o->n_
 
 static const struct { const char *name; PassStage stage; void (*run)(Prog *, const PassOpts *); } passes[] = {
     { "once",      PASS_forward, once      },
+    { "slices",    PASS_forward, slices    },
     { "logsumexp", PASS_forward, logsumexp },
     { "leaveout",  PASS_forward, leaveout  },
     /* pass_grad stands here */

@@ -3,18 +3,8 @@
  * prune.c - drop blocks that nothing asked for needs.
  *   needs   nothing
  *   keeps   `keep`, the assignments' blocks, and all they read
- *   leaves  p->block and p->item without the others, ids renumbered */
+ *   leaves  p->block without the others, ids renumbered */
 #include "pass/pass.h"
-
-static void drop_items(Prog *p, const bool *needed)
-{
-    int n = 0;
-
-    for (int k = 0; k < p->n_items; k++)
-        if (!p->item[k].block || needed[p->item[k].block->id])
-            p->item[n++] = p->item[k];
-    p->n_items = n;
-}
 
 /* Objectives and what they name, without blocks that are gone: only a training program keeps them whole. */
 static void drop_objectives(Prog *p, const bool *needed)
@@ -56,7 +46,6 @@ void pass_prune(Prog *p, Block *const *keep, int n_keep)
         blk_mark(needed, p->assign[k].from);
         blk_mark(needed, p->assign[k].target);
     }
-    drop_items(p, needed);
     drop_objectives(p, needed);
     Block **left = ARENA_ARRAY(&p->c->arena, Block *, p->n_blocks + 1);
     for (int k = 0; k < p->n_blocks; k++)

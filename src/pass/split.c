@@ -29,7 +29,6 @@ static Prog *empty_like(const Prog *p)
 static void add_block(Prog *q, Block *b)
 {
     VEC_PUSH(&q->c->arena, q->block, q->n_blocks, b);
-    VEC_PUSH(&q->c->arena, q->item, q->n_items, ((Item){ b, NULL }));
 }
 
 /* The twin of a crossing relation: a driver table with its columns, identity and nothing else. */

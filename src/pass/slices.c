@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * slices.c - a UNION ALL is read only where it can answer: `WHERE h.t = 4` over slices t = 0, 1, 2 … reads slice 4.
+ * A loop over time leaves one slice a step; with this each step costs what it reads, not what came before.
+ *   needs   prog_analyse (Col.constant)
+ *   keeps   every relation, row for row
+ *   leaves  unions of fewer parts, and readers of one part's table; prune removes what nobody reads */
+#include "pass/pass.h"
+
+/* What is known of source s before its parts are looked at, and what of each part. */
+typedef struct Look { Arena *a; const Block *b; int s; const Consts *known; } Look;
+
+static bool differs_at_once(const Look *l, const Part *part)
+{
+    const Block *u = l->b->src[l->s].rel;
+
+    for (int c = 0; c < u->n_cols && l->b->src[l->s].join != JOIN_left; c++) {
+        const Expr *want = consts_of(l->known, l->s, c), *have = part->e[c];
+        if (want && want->op == OP_lit_int && have->op == OP_lit_int && want->i != have->i)
+            return true;
+    }
+    return false;
+}
+
+/* What conditions may leave parts out: for a LEFT source its ON, else WHERE. */
+static bool part_answers(const Look *l, const Part *part)
+{
+    const Block *b = l->b, *u = b->src[l->s].rel;
+
+    if (differs_at_once(l, part))
+        return false;
+    Consts *inner = consts_new(l->a, u), *k = consts_new(l->a, b);
+    for (int c = 0; c < u->n_cols; c++)
+        if (u->col[c].type != T_REAL && u->col[c].type != T_BOOL)
+            consts_set(k, l->s, c, consts_literal(inner, part->e[c]));
+    consts_follow(k);
+    return b->src[l->s].join == JOIN_left ? !consts_never(k, b->src[l->s].on, b->src[l->s].n_on)
+                                          : !consts_never(k, b->where, b->n_where);
+}
+
+/* The parts that can answer, of a union; the list is in the program's arena. */
+static int *parts_left(Prog *p, const Block *b, int s, int *n)
+{
+    const Block *u = b->src[s].rel;
+    int *keep = ARENA_ARRAY(&p->c->arena, int, u->n_parts);
+    Arena kept = { 0 }, each = { 0 };
+    Consts *known = consts_new(&kept, b);
+    const Look look = { &each, b, s, known };
+
+    consts_follow(known);
+    for (int k = 0; k < u->n_parts; k++) {
+        if (part_answers(&look, &u->part[k]))
+            keep[(*n)++] = k;
+        arena_free(&each);
+    }
+    arena_free(&kept);
+    if (*n == 0)
+        keep[(*n)++] = 0;               /* the condition that never holds stays, and says so */
+    return keep;
+}
+
+/* ---- one part is left: its table is read in place of the union ---- */
+
+typedef struct Inside { Arena *a; const Block *b; int src; const Part *part; } Inside;
+
+static Expr *read_inside(void *arg, const Expr *col)
+{
+    const Inside *v = arg;
+
+    if (col->src != v->src)
+        return NULL;
+    Expr *e = ex_copy(v->a, v->part->e[col->col]);
+    if (e->op == OP_col) {
+        e->src = v->src;
+        e->nullable = col->nullable;
+    }
+    e->at = col->at;
+    return e;
+}
+
+static void read_all_inside(Inside *v, Expr **e, int n)
+{
+    for (int k = 0; k < n; k++)
+        if (e[k])
+            e[k] = ex_map(v->a, e[k], read_inside, v);
+}
+
+/* A part that only renames and numbers; of a LEFT source, whose columns may be NULL, one that only renames. */
+static bool reads_through(const Block *b, int s, const Part *part)
+{
+    const Block *u = b->src[s].rel;
+
+    for (int c = 0; c < u->n_cols; c++)
+        if (part->e[c]->op != OP_col && (b->src[s].join == JOIN_left || part->e[c]->n_args))
+            return false;
+    return b->kind != BLK_union;
+}
+
+static void read_part(Prog *p, Block *b, int s, const Part *part)
+{
+    const Block *u = b->src[s].rel;
+    Inside v = { &p->c->arena, b, s, part };
+
+    read_all_inside(&v, b->where, b->n_where);
+    read_all_inside(&v, b->part_key, b->n_part);
+    for (int c = 0; c < b->n_cols; c++)
+        read_all_inside(&v, &b->col[c].e, 1);
+    for (int o = 0; o < b->n_order; o++)
+        read_all_inside(&v, &b->order[o].e, 1);
+    for (int t = 0; t < b->n_src; t++)
+        read_all_inside(&v, b->src[t].on, b->src[t].n_on);
+    b->src[s].rel = u->src[part->src].rel;
+}
+
+/* ---- several are left: a union of those ---- */
+
+static Block *union_of_parts(Prog *p, const Block *u, const int *keep, int n)
+{
+    Block *v = blk_new(p, BLK_union, prog_unique_name(p, u->name));
+
+    v->mode = u->mode;
+    v->at = u->at;
+    for (int c = 0; c < u->n_cols; c++) {
+        const int at = blk_add_col(p, v, u->col[c].name, NULL, AGG_none);
+        v->col[at] = u->col[c];
+    }
+    for (int i = 0; i < n; i++) {
+        const Part *old = &u->part[keep[i]];
+        Part part = { blk_add_source(p, v, u->src[old->src].rel, JOIN_inner, NULL),
+                      ARENA_ARRAY(&p->c->arena, Expr *, u->n_cols + 1) };
+        for (int c = 0; c < u->n_cols; c++) {
+            part.e[c] = ex_copy(&p->c->arena, old->e[c]);
+            if (part.e[c]->op == OP_col)
+                part.e[c]->src = part.src;
+        }
+        VEC_PUSH(&p->c->arena, v->part, v->n_parts, part);
+    }
+    prog_analyse_one(p, v);
+    return v;
+}
+
+static bool plain_parts(const Block *u)
+{
+    for (int i = 0; i < u->n_parts; i++)
+        for (int c = 0; c < u->n_cols; c++)
+            if (u->part[i].e[c]->n_args)
+                return false;
+    return true;
+}
+
+/* The same parts of the same union are asked for by several blocks of a step. */
+typedef struct Cut { const Block *from; const int *keep; int n; Block *now; } Cut;
+
+static Block *cut_before(const Cut *cut, int n_cuts, const Block *u, const int *keep, int n)
+{
+    for (int k = n_cuts - 1; k >= 0 && k >= n_cuts - 8; k--) {
+        bool same = cut[k].from == u && cut[k].n == n;
+        for (int i = 0; same && i < n; i++)
+            same = cut[k].keep[i] == keep[i];
+        if (same)
+            return cut[k].now;
+    }
+    return NULL;
+}
+
+/* Versions of a table that a loop has gone past and nobody reads: there are as many as steps, of as many parts. */
+static void drop_passed(Prog *p)
+{
+    bool *read = ARENA_ARRAY(&p->c->arena, bool, p->n_blocks + 1);
+    int n = 0;
+
+    for (int i = 0; i < p->n_blocks; i++)
+        for (int s = 0; s < p->block[i]->n_src; s++)
+            read[p->block[i]->src[s].rel->id] = true;
+    for (int i = 0; i < p->n_blocks; i++) {
+        Block *b = p->block[i];
+        if (b->kind == BLK_union && !b->user && !read[i])
+            continue;
+        b->id = n;
+        p->block[n++] = b;
+    }
+    p->n_blocks = n;
+}
+
+static void narrow_source(Prog *p, Block *b, int s, Cut **cut, int *n_cuts)
+{
+    const Block *u = b->src[s].rel;
+    int n = 0;
+    const int *keep = parts_left(p, b, s, &n);
+
+    if (n == 1 && reads_through(b, s, &u->part[keep[0]])) {
+        read_part(p, b, s, &u->part[keep[0]]);
+    } else if (n < u->n_parts && plain_parts(u)) {
+        Block *now = cut_before(*cut, *n_cuts, u, keep, n);
+        if (!now) {
+            now = union_of_parts(p, u, keep, n);
+            VEC_PUSH(&p->c->arena, *cut, *n_cuts, ((Cut){ u, keep, n, now }));
+        }
+        b->src[s].rel = now;
+    }
+}
+
+void pass_slices(Prog *p)
+{
+    Block **old = p->block;
+    const int n_old = p->n_blocks;
+    Cut *cut = NULL;
+    int n_cuts = 0;
+
+    p->block = NULL;
+    p->n_blocks = 0;
+    for (int i = 0; i < n_old; i++) {
+        Block *b = old[i];
+        for (int s = 0; s < b->n_src && b->kind != BLK_union; s++)
+            if (b->src[s].rel->kind == BLK_union && b->src[s].rel->n_parts > 1)
+                narrow_source(p, b, s, &cut, &n_cuts);
+        b->id = p->n_blocks;
+        VEC_PUSH(&p->c->arena, p->block, p->n_blocks, b);
+    }
+    drop_passed(p);
+}
