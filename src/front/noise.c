@@ -34,11 +34,13 @@ Block *noise_driver(Binder *b)
 
 /* A number for every column of every table, of which a stream's two halves are made; its letters in lower case, so
  * that it does not depend on how a name is spelled. */
-static int64_t stream_of(const char *table, const char *col)
+static int64_t stream_of(const Binder *b, const char *table, const char *col)
 {
     Buf name = { 0 };
 
     buf_printf(&name, "%s.%s", table, col);
+    for (int i = 0; i < b->n_steps; i++)                /* in a loop each step draws its own */
+        buf_printf(&name, ".%lld", (long long)b->step[i]);
     for (size_t k = 0; k < name.n; k++)
         name.s[k] = (char)(name.s[k] >= 'A' && name.s[k] <= 'Z' ? name.s[k] + 32 : name.s[k]);
     const uint64_t h = hash_bytes(name.s, name.n);
@@ -86,9 +88,10 @@ static Expr *uniform_value(Arena *a, const Block *z, const Noise *n, int64_t str
     return n->a ? ex2(a, OP_add, ex_real(a, n->a), u) : u;
 }
 
-static Expr *noise_value(Arena *a, const Block *z, const Noise *n, const char *col)
+static Expr *noise_value(const Binder *b, const Block *z, const Noise *n, const char *col)
 {
-    const int64_t stream = stream_of(z->name, col);
+    Arena *a = &b->c->arena;
+    const int64_t stream = stream_of(b, z->name, col);
 
     switch (n->kind) {
     case NOISE_normal: return normal_value(a, z, n, stream);
@@ -124,7 +127,7 @@ static Block *new_noise(Binder *b, Block *rows, bool drawn_here)
 static void add_drawn(Binder *b, Block *z, const Noise *n, const char *name, Span at)
 {
     Arena *a = &b->c->arena;
-    const int c = blk_add_col(b->p, z, name, z->n_src == 1 ? ex_real(a, n->eval) : noise_value(a, z, n, name), AGG_none);
+    const int c = blk_add_col(b->p, z, name, z->n_src == 1 ? ex_real(a, n->eval) : noise_value(b, z, n, name), AGG_none);
 
     z->col[c].at = at;
 }
