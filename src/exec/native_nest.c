@@ -376,7 +376,7 @@ static bool any_new(const Native *n)
 }
 
 /* The text of a nest, unless another nest has the same one: then that one's function is its, too. */
-static void write_text(Native *n, NestPlan *np, const Target *t, Buf *out)
+static void text_of_nest(Native *n, NestPlan *np, const Target *t, Buf *out)
 {
     Nest *nest = &np->low.nest;
     Buf text = { 0 };
@@ -409,7 +409,7 @@ static int write_pieces(Native *n, Piece *piece, const Target *t)
         if (!np || np->fn)
             continue;
         nest_schedule(&np->low.nest, t);
-        write_text(n, np, t, &text[k]);
+        text_of_nest(n, np, t, &text[k]);
         total += text[k].n;
     }
     pieces += (int)(total / PIECE_BYTES < MOST_PIECES ? total / PIECE_BYTES : MOST_PIECES - 1);
