@@ -113,7 +113,8 @@ typedef struct Lay {
     struct LayShape { Regular reg; bool looked, ok; uint64_t rows, lane; Arena arena; } shape[2];
     const Regular *gen;         /* static keys that were not made yet can be made from this; or NULL */
     Arr place_mem; bool place_only;     /* a pick: places of the winners; pres was not made yet */
-    bool one_each;              /* masked: every lane has one row; place_mem says which */
+    bool one_each;              /* masked: every lane has one row; place_mem says which … */
+    int chosen;                 /* … or -1 < one row of each group, which differ in this column: the place is its number */
 } Lay;
 
 size_t lay_size(const Lay *y);

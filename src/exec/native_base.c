@@ -5,8 +5,8 @@
  * A @data table whose batch keys all have the same rest (every image has the same pixels) is laid out with
  * the batch key as its lane: another batch brings other values, never other rows.  Only the values of the
  * batch are gathered; packed product rows are never expanded whole.  Where the rests differ but are few (an
- * image has one of ten labels), the rows are all rests of the table, and a mask says which are there.  Other
- * @data tables are cut to the rows of the batch. */
+ * image has one of ten labels, a sequence one of 96 tokens at each of its places), the rows are all rests of the
+ * table, and a mask says which are there.  Other @data tables are cut to the rows of the batch. */
 #include "exec/native.h"
 
 #include <stdlib.h>
@@ -27,10 +27,15 @@ struct Base {
     Arr lane_code_mem;
     const int64_t *lane_key[1];
     bool ragged;                /* not every lane has every rest */
-    KeyTable rest;              /* ragged: rows by what is not the batch key */
+    KeyTable rest;              /* ragged: rows by what is neither the batch key nor chosen */
     const int64_t **rest_key;
+    int chosen;                 /* ragged: each lane has every rest once, with one key of this column; -1: no such column */
+    KeyTable choice;            /* by that column */
+    const int64_t *choice_key[1];
     Arr rest_mem, ptr_mem;
-    uint32_t *rest_at, *rest_row;       /* place of a rest in key order; first table row of the rest at a place */
+    uint32_t *rest_at;          /* row of (rest, choice): they stand in key order, whether or not a lane has them */
+    uint32_t *rest_row, *choice_row;    /* by row: a table row with its rest; with its choice */
+    uint32_t *rest_rank, *choice_rank;  /* in key order, by group of the tables above */
     uint32_t *lane_ptr;         /* rows of lane l: perm[lane_ptr[l] … lane_ptr[l + 1]) */
     KeyTable lanes, rows;       /* by batch key */
     const int64_t **row_key; Arr *row_mem;
@@ -66,6 +71,7 @@ void base_free(Native *n, Rel *r)
     arr_drop(n, &s->rest_mem);
     arr_drop(n, &s->ptr_mem);
     keys_free(n, &s->rest);
+    keys_free(n, &s->choice);
     arr_drop(n, &s->lane_code_mem);
     arr_drop(n, &s->pick);
     keys_free(n, &s->lanes);
@@ -178,6 +184,7 @@ bool base_bind(Native *n, Rel *r, const Table *t)
     s->bind_ver = ++n->clock;
     s->looked = s->laned = s->ragged = s->have_lanes = s->have_rows = false;
     keys_free(n, &s->rest);
+    keys_free(n, &s->choice);
     keys_free(n, &s->lanes);
     keys_free(n, &s->rows);
     return true;
@@ -277,36 +284,179 @@ static bool look_at_rows(Native *n, Rel *r, bool *ok)
 /* ---- lanes with different rests ---- */
 
 #define MOST_RESTS 1024
+#define MOST_CHOSEN 65536               /* (rest, choice) pairs: a lane holds a number for each rest */
 #define LEAST_DENSITY 32                /* one place in so many is filled, or rows are better listed */
+#define MOST_CHOICES 256                /* … which sums over choices need not be */
 
-/* Rests in the order of their keys. */
+static size_t n_choices(const struct Base *s)
+{
+    return s->chosen >= 0 ? s->choice.n_groups : 1;
+}
+
+/* The (rest, choice) pair of a table row, before they are ordered. */
+static size_t pair_of(const struct Base *s, size_t row)
+{
+    return s->rest.gid[row] * n_choices(s) + (s->chosen >= 0 ? s->choice.gid[row] : 0);
+}
+
+/* A table row that has the key of column c of this pair. */
+static size_t row_of_pair(const struct Base *s, size_t pair, int c)
+{
+    return c >= 0 && c == s->chosen ? s->choice.first[pair % n_choices(s)] : s->rest.first[pair / n_choices(s)];
+}
+
+/* Ranks of a key table's groups in the order that rows stand in. */
+static void rank_groups(const struct Base *s, size_t D, const uint32_t *order, size_t n_groups, bool choices, uint32_t *rank)
+{
+    uint32_t next = 0;
+
+    memset(rank, 0xff, n_groups * sizeof *rank);
+    for (size_t d = 0; d < D; d++) {
+        const size_t g = choices ? order[d] % n_choices(s) : order[d] / n_choices(s);
+        if (rank[g] == UINT32_MAX)
+            rank[g] = next++;
+    }
+}
+
+static bool rests_memory(Native *n, struct Base *s, size_t D)
+{
+    if (!arr_need(n, &s->rest_mem, (3 * D + s->rest.n_groups + n_choices(s)) * sizeof(uint32_t)))
+        return false;
+    s->rest_at = s->rest_mem.p;
+    s->rest_row = s->rest_at + D;
+    s->choice_row = s->rest_row + D;
+    s->rest_rank = s->choice_row + D;
+    s->choice_rank = s->rest_rank + s->rest.n_groups;
+    return true;
+}
+
+/* Pairs in the order of their keys. */
 static bool order_rests(Native *n, Rel *r, Arena *a)
 {
     struct Base *s = r->base;
-    const size_t D = s->rest.n_groups;
-    const int K = s->rest.n_keys;
-    uint32_t **rank = ARENA_ARRAY(a, uint32_t *, K + 1);
-    size_t *n_ranks = ARENA_ARRAY(a, size_t, K + 1);
+    const size_t D = s->rest.n_groups * n_choices(s);
+    uint32_t **rank = ARENA_ARRAY(a, uint32_t *, r->b->n_cols + 1);
+    size_t *n_ranks = ARENA_ARRAY(a, size_t, r->b->n_cols + 1);
     int64_t *code = ARENA_ARRAY(a, int64_t, D + 1);
-    bool ok = arr_need(n, &s->rest_mem, 2 * D * sizeof(uint32_t));
-
-    for (int k = 0, c = 0; ok && k < K; k++, c++) {
-        while (s->code[c] != s->rest_key[k])
-            c++;
-        for (size_t d = 0; d < D; d++)
-            code[d] = s->rest_key[k][s->rest.first[d]];
-        rank[k] = ARENA_ARRAY(a, uint32_t, D + 1);
-        ok = rank_codes(n, code, D, r->b->col[c].type, rank[k], &n_ranks[k]);
-    }
-    s->rest_at = s->rest_mem.p;
-    s->rest_row = s->rest_at + D;
     uint32_t *order = ARENA_ARRAY(a, uint32_t, D + 1);
+    bool ok = rests_memory(n, s, D);
+    int K = 0;
+
+    for (int c = 0; ok && c < r->b->n_cols; c++) {
+        if (c == s->lane_col || r->b->col[c].type == T_REAL)
+            continue;
+        for (size_t d = 0; d < D; d++)
+            code[d] = base_code(s, c, row_of_pair(s, d, c));
+        rank[K] = ARENA_ARRAY(a, uint32_t, D + 1);
+        ok = rank_codes(n, code, D, r->b->col[c].type, rank[K], &n_ranks[K]);
+        K++;
+    }
     ok = ok && order_rows(n, D, K, rank, n_ranks, order);
     for (size_t d = 0; ok && d < D; d++) {
         s->rest_at[order[d]] = (uint32_t)d;
-        s->rest_row[d] = s->rest.first[order[d]];
+        s->rest_row[d] = (uint32_t)row_of_pair(s, order[d], -1);
+        s->choice_row[d] = (uint32_t)row_of_pair(s, order[d], s->chosen);
+    }
+    if (ok) {
+        rank_groups(s, D, order, s->rest.n_groups, false, s->rest_rank);
+        rank_groups(s, D, order, n_choices(s), true, s->choice_rank);
     }
     return ok;
+}
+
+/* Key columns but the batch key and `chosen`; with the batch key first if `lane`. */
+static int rest_keys(const Rel *r, int chosen, bool lane, const int64_t **key)
+{
+    const struct Base *s = r->base;
+    int K = 0;
+
+    if (lane)
+        key[K++] = s->code[s->lane_col];
+    for (int c = 0; c < r->b->n_cols; c++)
+        if (c != s->lane_col && c != chosen && r->b->col[c].type != T_REAL)
+            key[K++] = s->code[c];
+    return K;
+}
+
+/* Does every lane have every rest without column c exactly once?  Leaves `rest` and `choice` built. */
+static bool is_chosen(Native *n, Rel *r, int c, bool *yes)
+{
+    struct Base *s = r->base;
+    const size_t N = s->t->n_rows;
+    const int64_t **both = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_cols + 1);
+    KeyTable all = { 0 };
+    const int K = rest_keys(r, c, false, s->rest_key);
+
+    keys_free(n, &s->rest);
+    keys_free(n, &s->choice);
+    s->choice_key[0] = s->code[c];
+    if (!keys_build(n, &s->rest, K, s->rest_key, NULL, N) || !keys_build(n, &s->choice, 1, s->choice_key, NULL, N))
+        return false;
+    const size_t G = s->rest.n_groups, E = s->choice.n_groups;
+    *yes = G * s->n_lanes == N && E <= MOST_CHOICES && G * E <= MOST_CHOSEN;
+    if (!*yes)
+        return true;
+    const bool ok = keys_build(n, &all, rest_keys(r, c, true, both), both, NULL, N);
+    *yes = ok && all.n_groups == N;
+    keys_free(n, &all);
+    return ok;
+}
+
+/* A column whose key each lane chooses for every rest: then sums over it are sums over one row. */
+static bool find_chosen(Native *n, Rel *r)
+{
+    struct Base *s = r->base;
+    bool yes = false;
+
+    for (int c = 0; s->n_lanes && s->t->n_rows % s->n_lanes == 0 && c < r->b->n_cols; c++) {
+        if (c == s->lane_col || r->b->col[c].type == T_REAL)
+            continue;
+        if (!is_chosen(n, r, c, &yes))
+            return false;
+        if (yes) {
+            s->chosen = c;
+            return true;
+        }
+    }
+    return true;
+}
+
+static bool rows_by_lane(Native *n, struct Base *s, uint32_t *rank)
+{
+    const size_t N = s->t->n_rows;
+
+    if (!arr_need(n, &s->perm_mem, N * sizeof(uint32_t)) || !arr_need(n, &s->ptr_mem, (s->n_lanes + 1) * sizeof(uint32_t)) ||
+        !order_rows(n, N, 1, &rank, &s->n_lanes, s->perm_mem.p))
+        return false;
+    s->perm = s->perm_mem.p;
+    s->lane_ptr = s->ptr_mem.p;
+    memset(s->lane_ptr, 0, (s->n_lanes + 1) * sizeof(uint32_t));
+    for (size_t k = 0; k < N; k++)
+        s->lane_ptr[rank[k] + 1]++;
+    for (size_t l = 0; l < s->n_lanes; l++)
+        s->lane_ptr[l + 1] += s->lane_ptr[l];
+    return true;
+}
+
+/* Which rests there are, and how they are found; *ok: few enough. */
+static bool collect_rests(Native *n, Rel *r, bool *ok)
+{
+    struct Base *s = r->base;
+    const size_t N = s->t->n_rows;
+    const int K = rest_keys(r, -1, false, s->rest_key);
+
+    s->chosen = -1;
+    if (N != s->n_lanes && K > 1 && !find_chosen(n, r))
+        return false;
+    if (s->chosen < 0) {
+        keys_free(n, &s->rest);
+        rest_keys(r, -1, false, s->rest_key);
+        if (!keys_build(n, &s->rest, K, s->rest_key, NULL, N))
+            return false;
+    }
+    const size_t D = s->rest.n_groups;
+    *ok = s->chosen >= 0 || (D <= MOST_RESTS && D * s->n_lanes <= N * LEAST_DENSITY);
+    return true;
 }
 
 /* Rows by lane, and the rests there are; *ok: few enough. */
@@ -316,35 +466,23 @@ static bool look_at_rests(Native *n, Rel *r, bool *ok)
     const size_t N = s->t->n_rows;
     Arena a = { 0 };
     Arr rank = { 0 };
-    int K = 0;
 
     *ok = false;
     if (s->t->n_inner || !is_batched(r->b))
         return true;
     s->rest_key = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_cols + 1);
-    for (int c = 0; c < r->b->n_cols; c++)
-        if (c != s->lane_col && r->b->col[c].type != T_REAL)
-            s->rest_key[K++] = s->code[c];
-    bool fine = K > 0 && arr_need(n, &rank, N * sizeof(uint32_t)) && keys_build(n, &s->rest, K, s->rest_key, NULL, N) &&
-                rank_codes(n, s->code[s->lane_col], N, r->b->col[s->lane_col].type, rank.p, &s->n_lanes);
-    const size_t D = s->rest.n_groups;
-    *ok = fine && D <= MOST_RESTS && D * s->n_lanes <= N * LEAST_DENSITY;
-    if (*ok) {
-        uint32_t *at[1] = { rank.p };
-        fine = arr_need(n, &s->perm_mem, N * sizeof(uint32_t)) && arr_need(n, &s->ptr_mem, (s->n_lanes + 1) * sizeof(uint32_t)) &&
-               order_rows(n, N, 1, at, &s->n_lanes, s->perm_mem.p) && order_rests(n, r, &a);
-        s->perm = s->perm_mem.p;
-        s->lane_ptr = s->ptr_mem.p;
-        memset(s->lane_ptr, 0, (s->n_lanes + 1) * sizeof(uint32_t));
-        for (size_t k = 0; k < N; k++)
-            s->lane_ptr[at[0][k] + 1]++;
-        for (size_t l = 0; l < s->n_lanes; l++)
-            s->lane_ptr[l + 1] += s->lane_ptr[l];
-        s->n_rest = D;
+    if (rest_keys(r, -1, false, s->rest_key) == 0)
+        return true;
+    bool fine = arr_need(n, &rank, N * sizeof(uint32_t)) &&
+                rank_codes(n, s->code[s->lane_col], N, r->b->col[s->lane_col].type, rank.p, &s->n_lanes) &&
+                collect_rests(n, r, ok);
+    if (fine && *ok) {
+        fine = rows_by_lane(n, s, rank.p) && order_rests(n, r, &a);
+        s->n_rest = s->rest.n_groups * n_choices(s);
     }
     arr_drop(n, &rank);
     arena_free(&a);
-    return fine || K == 0;
+    return fine;
 }
 
 static bool gather_lane_keys(Native *n, Rel *r)
@@ -508,6 +646,12 @@ static size_t place(const Places *p, size_t row, size_t lane)
     return p->laned ? base_row(p->s, p->pick[lane], row) : p->pick ? p->pick[row] : row;
 }
 
+/* A table row that has the key of column c of row `row`. */
+static size_t key_place(const Places *p, size_t row, int c)
+{
+    return p->s->ragged && p->laned && c >= 0 && c == p->s->chosen ? p->s->choice_row[row] : place(p, row, 0);
+}
+
 /* The driver's one row of step, epoch, …: integers that move are values, not keys to settle on. */
 static bool counts_steps(const Block *b)
 {
@@ -531,7 +675,7 @@ static bool load_keys(Native *n, Rel *r, const Places *p, size_t R)
             continue;
         ok = arr_need(n, &key[c], R * sizeof(int64_t));
         for (size_t j = 0; ok && j < R; j++)
-            ((int64_t *)key[c].p)[j] = base_code(r->base, c, place(p, j, 0));
+            ((int64_t *)key[c].p)[j] = base_code(r->base, c, key_place(p, j, c));
     }
     ok = ok && lay_commit(n, &r->lay, R, now, key, p->laned && r->base->ragged);
     arena_free(&a);
@@ -608,31 +752,50 @@ static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay
     }
 }
 
-/* Only what is there: everything else is absent, and 0. */
-static bool load_ragged(Native *n, Rel *r, const Places *p)
+/* Where the place of a (group, lane) stands, and what it is: the row, or the choice of its group. */
+static void store_place(Native *n, const struct Base *s, size_t row, size_t d, size_t l, size_t W, void *places)
 {
-    const struct Base *s = p->s;
-    Lay *y = &r->lay;
-    const size_t W = nest_width(n), one_each = s->t->n_rows == s->n_lanes;
+    const size_t G = s->chosen >= 0 ? s->rest.n_groups : 1, g = s->chosen >= 0 ? s->rest_rank[s->rest.gid[row]] : 0;
 
-    if (!arr_need(n, &y->pres_mem, lay_size(y)) || !arr_need(n, &y->place_mem, (y->L + W) * n->esz + 64))
+    val_set(n, places, ((l / W) * G + g) * W + l % W,
+            (double)(s->chosen >= 0 ? s->choice_rank[s->choice.gid[row]] : d));
+}
+
+static bool ragged_memory(Native *n, const struct Base *s, Lay *y, size_t W)
+{
+    const size_t places = (s->chosen >= 0 ? s->rest.n_groups : 1) * (y->L + W);
+
+    if (!arr_need(n, &y->pres_mem, lay_size(y)) || !arr_need(n, &y->place_mem, places * n->esz + 64))
         return false;
     y->pres = y->pres_mem.p;
-    y->one_each = one_each;
+    y->one_each = s->chosen >= 0 || s->t->n_rows == s->n_lanes;
+    y->chosen = s->chosen;
     y->all_here = false;
     memset(y->pres, 0, lay_size(y));
-    memset(y->place_mem.p, 0, (y->L + W) * n->esz);
+    memset(y->place_mem.p, 0, places * n->esz);
     for (int c = 0; c < y->n_cols; c++)
         if (y->col[c].kind == CK_val) {
             memset(y->col[c].val, 0, lay_size(y) * n->esz);
             if (y->col[c].nulls)
                 memset(y->col[c].null, 0, lay_size(y));
         }
+    return true;
+}
+
+/* Only what is there: everything else is absent, and 0. */
+static bool load_ragged(Native *n, Rel *r, const Places *p)
+{
+    const struct Base *s = p->s;
+    Lay *y = &r->lay;
+    const size_t W = nest_width(n);
+
+    if (!ragged_memory(n, s, y, W))
+        return false;
     for (size_t l = 0; l < y->L; l++)
         for (uint32_t k = s->lane_ptr[p->pick[l]]; k < s->lane_ptr[p->pick[l] + 1]; k++) {
-            const size_t row = s->perm[k], d = s->rest_at[s->rest.gid[row]], at = d * y->L + l;
+            const size_t row = s->perm[k], d = s->rest_at[pair_of(s, row)], at = d * y->L + l;
             y->pres[at] = 1;
-            val_set(n, y->place_mem.p, l, (double)d);
+            store_place(n, s, row, d, l, W, y->place_mem.p);
             for (int c = 0; c < y->n_cols; c++) {
                 LCol *to = &y->col[c];
                 const TableCol *from = s->tcol[c] < 0 ? NULL : &s->t->col[s->tcol[c]];
@@ -654,7 +817,7 @@ static bool load_moving_key(Native *n, Rel *r, const Places *p, int c)
         return false;
     to->key = to->key_mem.p;
     for (size_t k = 0; k < r->lay.R; k++)
-        to->key[k] = base_code(r->base, c, place(p, k, 0));
+        to->key[k] = base_code(r->base, c, key_place(p, k, c));
     return true;
 }
 

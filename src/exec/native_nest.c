@@ -134,6 +134,40 @@ static void keep_digits_only(Native *n, Lay *y, const Regular *g)
     y->gen = g;
 }
 
+/* The dimension that column c runs along alone; -1. */
+static int dim_of_col(const Regular *g, int c)
+{
+    const RegCol *k = &g->col[c];
+    int found = -1;
+
+    if (k->kind == REG_codes)
+        return k->dim;
+    for (int d = 0; k->kind == REG_affine && d < g->n_dims; d++)
+        if (k->key.k[d])
+            found = found == -1 ? d : -2;
+    return found;
+}
+
+/* Rows of a base table that are there by their place: one in all, or one of each group. */
+static bool base_places(const Lay *y, Regular *g)
+{
+    const int dim = y->chosen < 0 ? -1 : dim_of_col(g, y->chosen);
+    int64_t groups = 1;
+
+    g->winner = true;
+    for (int d = g->n_dims - 1; d >= 0; d--) {
+        if (y->chosen < 0) {
+            g->place.k[d] = g->stride[d];
+        } else if (d == dim) {
+            g->place.k[d] = 1;
+        } else {
+            g->group.k[d] = groups;
+            groups *= g->extent[d];
+        }
+    }
+    return y->chosen < 0 || dim >= 0 || (dim == -1 && groups == g->rows);
+}
+
 /* NULL: its rows are no box, or not always there. */
 static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
 {
@@ -151,10 +185,7 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
     if (!lay_keys(n, y))                        /* they may be known by what is looked at anew */
         return NULL;
     arena_free(&s->arena);
-    s->ok = look_at_keys(n, y, lanes, s);
-    s->reg.winner = y->masked;
-    for (int d = 0; d < s->reg.n_dims; d++)
-        s->reg.place.k[d] = s->reg.stride[d];
+    s->ok = look_at_keys(n, y, lanes, s) && (!y->masked || base_places(y, &s->reg));
     s->looked = true;
     s->rows = y->rows_ver;
     s->lane = y->lane_ver;

@@ -256,10 +256,27 @@ static Range mul_range(Range x, Range y)
     return r;
 }
 
+static bool is_a_col(void *none, const Expr *e)
+{
+    (void)none;
+    return e->op == OP_col;
+}
+
+/* Whether e is a number made of literals, such as 48 / 3 - 1, and which. */
+static bool const_value(const Expr *e, Value *v)
+{
+    if (ex_any(e, is_a_col, NULL))
+        return false;
+    *v = ex_eval(e, NULL, NULL);
+    return !v->null;
+}
+
 static Range bounds_of(const Bounds *k, const Expr *e)
 {
-    if (e->op == OP_lit_int)
-        return (Range){ e->i, e->i };
+    Value v;
+
+    if (e->type == T_INT && const_value(e, &v))
+        return (Range){ v.i, v.i };
     if (e->op == OP_col && e->type == T_INT && e->col < k->n_cols)
         return k->col[e->col];
     if (e->op == OP_neg) {
@@ -275,17 +292,14 @@ static Range bounds_of(const Bounds *k, const Expr *e)
                            : (Range){ sat_add(x.lo, sat_neg(y.hi)), sat_add(x.hi, sat_neg(y.lo)) };
 }
 
-static bool real_const(const Expr *e, double *v)
+static bool real_const(const Expr *e, double *out)
 {
-    if (e->op == OP_lit_real || e->op == OP_lit_int) {
-        *v = e->op == OP_lit_real ? e->r : (double)e->i;
-        return true;
-    }
-    if ((e->op == OP_neg || e->op == OP_to_real) && real_const(e->arg[0], v)) {
-        *v = e->op == OP_neg ? -*v : *v;
-        return true;
-    }
-    return false;
+    Value v;
+
+    if (!const_value(e, &v))
+        return false;
+    *out = v.type == T_REAL ? v.r : (double)v.i;
+    return v.type == T_REAL || v.type == T_INT;
 }
 
 /* The range of col where `col op x` may hold for an x in r; a real constant is rounded inwards. */
