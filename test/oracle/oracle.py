@@ -25,7 +25,7 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
-MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora"]
+MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt"]
 
 
 def wave(k, phase):
@@ -69,11 +69,12 @@ class Spec:
              file's own @minimize says; sqlgrad gets none
     sets     {name: number} for --set
     mend     [(pattern, replacement)]: what SQLite reads differently (aliases in GROUP BY)
+    no_decay tables with @param(decay = 0)
     """
 
-    def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=()):
+    def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=(), no_decay=()):
         self.model, self.loss, self.data, self.params = model, loss, data, params
-        self.torch, self.runs, self.sets, self.mend = torch, runs, sets or {}, mend
+        self.torch, self.runs, self.sets, self.mend, self.no_decay = torch, runs, sets or {}, mend, no_decay
 
     def write_db(self, path, shuffled=0):
         """Make the SQLite database with data and first parameters; `shuffled` is the seed of another row order."""
@@ -149,7 +150,7 @@ def differences(ref, got, rtol):
 
 # ---- PyTorch's side ----
 
-def make_optimizer(torch, params, flags):
+def make_optimizer(torch, spec, params, flags):
     """PyTorch's optimizer for sgd(momentum=0.9) and the like, with --lr and --weight-decay."""
     name, args = flags["--optimizer"], {}
     m = re.fullmatch(r"(\w+)\((.*)\)", name)
@@ -165,7 +166,10 @@ def make_optimizer(torch, params, flags):
             "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}[name]
     if "--weight-decay" in flags:       # adamw has a default of its own
         args["weight_decay"] = float(flags["--weight-decay"])
-    return kind(params, lr=1.0, **args)
+    groups = [{"params": [t for name, t in params.items() if name not in spec.no_decay]}]
+    if spec.no_decay:
+        groups.append({"params": [params[name] for name in spec.no_decay], "weight_decay": 0})
+    return kind(groups, lr=1.0, **args)
 
 
 def learning_rate(text, step, steps):
@@ -174,7 +178,7 @@ def learning_rate(text, step, steps):
 
 def train(torch, spec, ref, name, flags, steps):
     p = tensors(torch, spec)
-    opt = make_optimizer(torch, list(p.values()), flags)
+    opt = make_optimizer(torch, spec, p, flags)
     for step in range(steps):
         opt.zero_grad()
         loss = spec.torch(torch, p)
