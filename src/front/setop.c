@@ -87,6 +87,7 @@ static Type position_type(Query *q, const Branches *b, int c)
     return t;
 }
 
+/* Columns are called as in the first branch; what a later one calls them is not seen. */
 static void agree(Query *q, Branches *b)
 {
     const Query *first = b->v[0];
@@ -101,6 +102,8 @@ static void agree(Query *q, Branches *b)
         const Type t = position_type(q, b, c);
         for (int k = 0; k < b->n; k++)
             b->v[k]->out[c].e = expr_convert(q->a, b->v[k]->out[c].e, t);
+        for (int k = 1; k < b->n; k++)
+            b->v[k]->out[c].name = first->out[c].name;
     }
 }
 
