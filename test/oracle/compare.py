@@ -43,11 +43,10 @@ def gradients(args, spec, db, got):
 
 def enter(got, what, name, p, rows):
     """Every entry of a table given as dicts, in key order."""
-    keys = [k for k, _, _ in p.keys]
-    table = sorted((*(r[k] for k in keys), r[p.value]) for r in rows)
-    if [r[:-1] for r in table] != [r[:-1] for r in p.rows()]:
+    table = sorted(tuple(r[c] for c in (*p.columns, *p.values)) for r in rows)
+    if [r[:len(p.columns)] for r in table] != p.keys():
         sys.exit(f"{what} {name}: its keys are not those of the table")
-    oracle.describe(got, what, name, table, 10 ** 9)
+    oracle.describe(got, what, name, list(p.cells(table)), 10 ** 9)
 
 
 def training(args, spec, db, run, got):

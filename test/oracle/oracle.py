@@ -15,6 +15,7 @@ A reference file has lines `what|table|entry|value`, values as %.17g:
   w1@adam|w1|0,1|0.4           an entry of w1 after run `adam`
 """
 import importlib
+import itertools
 import math
 import os
 import random
@@ -25,7 +26,8 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
-MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt"]
+MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
+          "kg", "mf", "fm"]
 
 
 def wave(k, phase):
@@ -34,23 +36,42 @@ def wave(k, phase):
 
 
 class Param:
-    """A parameter table: key columns with their ranges, and value number k (in key order)."""
+    """A parameter table: its keys, and number k (in key order).
+
+    keys     [(column, least, greatest)] or [(column or columns, [values in order])], of which all combinations are rows
+    value    the value column, or a tuple of several
+    """
 
     def __init__(self, keys, value, first):
-        self.keys, self.value, self.first = keys, value, first
+        self.columns, self.lists, self.first = [], [], first
+        for name, *values in keys:
+            values = range(values[0], values[1] + 1) if len(values) == 2 else values[0]
+            self.columns += [name] if isinstance(name, str) else name
+            self.lists.append([(v,) if isinstance(name, str) else tuple(v) for v in values])
+        self.values = (value,) if isinstance(value, str) else value
 
     def shape(self):
-        return [hi - lo + 1 for _, lo, hi in self.keys]
+        return [len(v) for v in self.lists] + [len(self.values)][:len(self.values) - 1]
+
+    def keys(self):
+        return [sum(parts, ()) for parts in itertools.product(*self.lists)]
 
     def rows(self):
-        """(key, …, value) in key order."""
-        shape = self.shape()
-        for k in range(math.prod(shape)):
-            key, rest = [], k
-            for n, (_, lo, _) in zip(reversed(shape), reversed(self.keys)):
-                key.insert(0, rest % n + lo)
-                rest //= n
-            yield (*key, self.first(k))
+        """(key, …, value, …) in key order."""
+        n = len(self.values)
+        for k, key in enumerate(self.keys()):
+            yield (*key, *(self.first(k * n + c) for c in range(n)))
+
+    def cells(self, rows):
+        """(key, …, value) of each number; where there are several columns, the column stands behind the key."""
+        n = len(self.columns)
+        for row in rows:
+            for c, name in enumerate(self.values):
+                yield (*row[:n], *([name] if len(self.values) > 1 else []), row[n + c])
+
+    def declaration(self):
+        kinds = ["TEXT" if isinstance(v, str) else "INTEGER" for v in sum((part[0] for part in self.lists), ())]
+        return ", ".join([f"{c} {k}" for c, k in zip(self.columns, kinds)] + [f"{v} REAL" for v in self.values])
 
 
 def scaled(scale, phase):
@@ -85,8 +106,7 @@ class Spec:
             fill(db, name, cols, rows)
         for name, p in self.params.items():
             order(rows := list(p.rows()))
-            cols = [f"{k} INTEGER" for k, _, _ in p.keys] + [f"{p.value} REAL"]
-            fill(db, name, ", ".join(cols), rows)
+            fill(db, name, p.declaration(), rows)
         db.commit()
         db.close()
 
@@ -194,12 +214,12 @@ def train(torch, spec, ref, name, flags, steps):
 
 
 def tensors(torch, spec):
-    return {name: torch.tensor([r[-1] for r in p.rows()], dtype=torch.float64)
+    return {name: torch.tensor([r[-1] for r in p.cells(p.rows())], dtype=torch.float64)
             .reshape(p.shape()).requires_grad_() for name, p in spec.params.items()}
 
 
 def keyed(param, tensor):
-    return [(*r[:-1], v) for r, v in zip(param.rows(), tensor.detach().reshape(-1).tolist())]
+    return [(*r[:-1], v) for r, v in zip(param.cells(param.rows()), tensor.detach().reshape(-1).tolist())]
 
 
 def compute(torch, spec):
@@ -226,7 +246,7 @@ def sqlite_value(spec, table):
     for name, (cols, rows) in spec.data.items():
         fill(db, name, cols, rows)
     for name, p in spec.params.items():
-        fill(db, name, ", ".join([k for k, _, _ in p.keys] + [p.value]), p.rows())
+        fill(db, name, p.declaration(), p.rows())
     for statement in statements(spec):
         db.execute(statement)
     return db.execute(f'SELECT * FROM "{table}"').fetchone()[0]
