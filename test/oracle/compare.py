@@ -28,17 +28,20 @@ def command(args, words):
 def common(spec, db):
     """The words every command starts with after its name."""
     words = [os.path.join(TOP, spec.model), "--db", db]
-    return words + (["--set", ",".join(f"{k}={v}" for k, v in spec.sets.items())] if spec.sets else [])
+    for flag, pairs in (("--set", spec.sets), ("--bind", spec.bind)):
+        if pairs:
+            words += [flag, ",".join(f"{k}={v}" for k, v in pairs.items())]
+    return words
 
 
 def gradients(args, spec, db, got):
-    lines = command(args, ["grad", *common(spec, db), "--loss", spec.loss, "--wrt", ",".join(spec.params)])
-    rows = {}
-    for line in lines:
-        rows.setdefault(line.pop("table"), []).append(line)
-    got["loss", spec.loss, ""] = next(iter(rows[spec.loss][0].values()))
-    for name, p in spec.params.items():
-        enter(got, "grad", name, p, rows["grad_" + name])
+    for loss, _, tables in spec.goals:
+        rows = {}
+        for line in command(args, ["grad", *common(spec, db), "--loss", loss, "--wrt", ",".join(tables)]):
+            rows.setdefault(line.pop("table"), []).append(line)
+        got["loss", loss, ""] = next(iter(rows[loss][0].values()))
+        for name in tables:
+            enter(got, "grad", name, spec.params[name], rows["grad_" + name])
 
 
 def enter(got, what, name, p, rows):
@@ -57,7 +60,8 @@ def training(args, spec, db, run, got):
         words += [w for flag in flags.items() for w in flag]
     for line in command(args, words):
         if line.get("event") == "step":
-            got["step", name, str(line["step"])] = line["loss"]
+            for k, value in enumerate(line.get("losses", {"": line["loss"]}).values()):
+                got["step", name, f"{line['step']}{'abcdefg'[k - 1] if k else ''}"] = value
     con = sqlite3.connect(state)
     con.row_factory = sqlite3.Row
     for table, p in spec.params.items():

@@ -27,7 +27,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
-          "kg", "mf", "fm"]
+          "kg", "mf", "fm", "gan"]
 
 
 def wave(k, phase):
@@ -91,11 +91,23 @@ class Spec:
     sets     {name: number} for --set
     mend     [(pattern, replacement)]: what SQLite reads differently (aliases in GROUP BY)
     no_decay tables with @param(decay = 0)
+    goals    [(loss, sign, [tables])] of a file with several objectives, or with one that moves some tables only; sign
+             is -1 for @maximize.  Then `torch` returns {loss: tensor}, and the flags of run `own` are a list
+    bind     {table: table of data}: noise that is held still
+    after    function(torch, {table: tensor}, {table: its values before the step}): what @update and clamp do; tables
+             that only it changes stand in no goal
     """
 
-    def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=(), no_decay=()):
+    def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=(), no_decay=(), goals=None, bind=None,
+                 after=None):
         self.model, self.loss, self.data, self.params = model, loss, data, params
         self.torch, self.runs, self.sets, self.mend, self.no_decay = torch, runs, sets or {}, mend, no_decay
+        self.goals, self.bind, self.after = goals or [(loss, 1, list(params))], bind or {}, after
+
+    def losses(self, torch, p):
+        """{loss: tensor}, the first objective's first."""
+        got = self.torch(torch, p)
+        return got if isinstance(got, dict) else {self.loss: got}
 
     def write_db(self, path, shuffled=0):
         """Make the SQLite database with data and first parameters; `shuffled` is the seed of another row order."""
@@ -183,13 +195,27 @@ def make_optimizer(torch, spec, params, flags):
     if "beta1" in args or "beta2" in args:
         args["betas"] = (args.pop("beta1", 0.9), args.pop("beta2", 0.999))
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
-            "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}[name]
+            "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad, "signsgd": None}[name]
+    if kind is None:
+        return sign_descent(torch, list(params.values()))
     if "--weight-decay" in flags:       # adamw has a default of its own
         args["weight_decay"] = float(flags["--weight-decay"])
     groups = [{"params": [t for name, t in params.items() if name not in spec.no_decay]}]
     if spec.no_decay:
-        groups.append({"params": [params[name] for name in spec.no_decay], "weight_decay": 0})
+        groups.append({"params": [params[name] for name in spec.no_decay if name in params], "weight_decay": 0})
     return kind(groups, lr=1.0, **args)
+
+
+def sign_descent(torch, params):
+    """w -= lr * sign(g), which PyTorch has not."""
+    class SignDescent(torch.optim.Optimizer):
+        def step(self):
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for w in group["params"]:
+                        w -= group["lr"] * w.grad.sign()
+
+    return SignDescent(params, {"lr": 1.0})
 
 
 def learning_rate(text, step, steps):
@@ -198,17 +224,24 @@ def learning_rate(text, step, steps):
 
 def train(torch, spec, ref, name, flags, steps):
     p = tensors(torch, spec)
-    opt = make_optimizer(torch, spec, p, flags)
+    each = flags if isinstance(flags, list) else [flags] * len(spec.goals)
+    opts = [make_optimizer(torch, spec, {t: p[t] for t in goal[2]}, f) for goal, f in zip(spec.goals, each)]
     for step in range(steps):
-        opt.zero_grad()
-        loss = spec.torch(torch, p)
-        ref["step", name, str(step)] = loss.item()
-        loss.backward()
-        if "--clip" in flags:
-            torch.nn.utils.clip_grad_norm_(list(p.values()), float(flags["--clip"]))
-        for group in opt.param_groups:
-            group["lr"] = learning_rate(flags["--lr"], step, steps)
-        opt.step()
+        losses = spec.losses(torch, p)
+        for k, value in enumerate(losses.values()):
+            ref["step", name, f"{step}{'abcdefg'[k - 1] if k else ''}"] = value.item()
+        set_gradients(torch, spec, losses, p)
+        for opt, (_, _, tables), f in zip(opts, spec.goals, each):
+            if "--clip" in f:
+                torch.nn.utils.clip_grad_norm_([p[t] for t in tables], float(f["--clip"]))
+            for group in opt.param_groups:
+                group["lr"] = learning_rate(f["--lr"], step, steps)
+        was = {t: w.detach().clone() for t, w in p.items()}
+        for opt in opts:
+            opt.step()
+        if spec.after:
+            with torch.no_grad():
+                spec.after(torch, p, was)
     for table, t in p.items():
         describe(ref, f"{table}@{name}", table, keyed(spec.params[table], t), 5)
 
@@ -216,6 +249,14 @@ def train(torch, spec, ref, name, flags, steps):
 def tensors(torch, spec):
     return {name: torch.tensor([r[-1] for r in p.cells(p.rows())], dtype=torch.float64)
             .reshape(p.shape()).requires_grad_() for name, p in spec.params.items()}
+
+
+def set_gradients(torch, spec, losses, p):
+    """Each table's gradient of its own objective, all at the same values."""
+    for loss, sign, tables in spec.goals:
+        found = torch.autograd.grad(losses[loss], [p[t] for t in tables], retain_graph=True)
+        for t, g in zip(tables, found):
+            p[t].grad = sign * g
 
 
 def keyed(param, tensor):
@@ -226,11 +267,13 @@ def compute(torch, spec):
     """Losses, gradients and runs of one model, in double precision on one thread."""
     torch.set_num_threads(1)
     ref, p = {}, tensors(torch, spec)
-    loss = spec.torch(torch, p)
-    loss.backward()
-    ref["loss", spec.loss, ""] = loss.item()
-    for name, t in p.items():
-        describe(ref, "grad", name, keyed(spec.params[name], t.grad), 24)
+    losses = spec.losses(torch, p)
+    set_gradients(torch, spec, losses, p)
+    for name, value in losses.items():
+        ref["loss", name, ""] = value.item()
+    for _, sign, tables in spec.goals:
+        for name in tables:
+            describe(ref, "grad", name, keyed(spec.params[name], sign * p[name].grad), 24)
     for name, flags, steps in spec.runs:
         train(torch, spec, ref, name, flags, steps)
     return ref
@@ -244,7 +287,7 @@ def sqlite_value(spec, table):
     db.create_function("LOG", 1, math.log)          # the language's LOG is the natural logarithm
     db.create_aggregate("STDDEV", 1, Deviation)
     for name, (cols, rows) in spec.data.items():
-        fill(db, name, cols, rows)
+        fill(db, next((t for t, at in spec.bind.items() if at == name), name), cols, rows)
     for name, p in spec.params.items():
         fill(db, name, p.declaration(), p.rows())
     for statement in statements(spec):
@@ -270,6 +313,7 @@ def statements(spec):
     """The model's queries as SQLite means them; declarations and parameters are in the database."""
     with open(os.path.join(TOP, spec.model), encoding="utf-8") as f:
         text = f.read()
+    text = re.sub(r"-- @eval\s*CREATE TABLE [^;]*;", "", text)
     sets = {**dict(re.findall(r"-- @set (\w+) = (\S+)", text)), **spec.sets}
     text = re.sub(r"--[^\n]*", "", text)
     text = re.sub(r"(?<!:):(\w+)", lambda m: str(sets[m[1]]), text)
@@ -277,7 +321,7 @@ def statements(spec):
         text = text.replace(pattern, replacement)
     for s in text.split(";"):
         m = re.match(r"\s*CREATE (?:TABLE|VIEW) (\w+) AS\b", s)
-        if m and m[1] not in spec.params:
+        if m and m[1] not in spec.params and m[1] not in spec.bind:
             yield s
 
 
