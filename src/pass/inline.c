@@ -45,6 +45,33 @@ static int cost_of(const Expr *e)
     return n;
 }
 
+/* Is a column of source s asked for by a condition? */
+static bool is_bound_col(const Block *b, int s, int col)
+{
+    for (int w = 0; w < b->n_where; w++)
+        for (int side = 0; side < 2 && b->where[w]->op == OP_eq; side++)
+            if (b->where[w]->arg[side]->op == OP_col && b->where[w]->arg[side]->src == s && b->where[w]->arg[side]->col == col)
+                return true;
+    return false;
+}
+
+/* An embedding: a key that is data and no part of an identity names several rows of another source.  Which rows those are
+ * moves with the data; once stored, the result is as regular as what asked for it. */
+static bool gathers_rows(const Block *b)
+{
+    for (int w = 0; w < b->n_where; w++)
+        for (int side = 0; side < 2 && b->where[w]->op == OP_eq; side++) {
+            const Expr *from = b->where[w]->arg[side], *to = b->where[w]->arg[1 - side];
+            if (from->op != OP_col || to->op != OP_col || from->src == to->src || col_is_id(b->src[from->src].rel, from->col))
+                continue;
+            const Block *r = b->src[to->src].rel;
+            for (int k = 0; k < r->n_id; k++)
+                if (!is_bound_col(b, to->src, r->id_col[k]))
+                    return true;
+        }
+    return false;
+}
+
 /* Operations of one row; -1: it must be stored. */
 static int row_cost(const Block *b)
 {
@@ -58,6 +85,8 @@ static int row_cost(const Block *b)
     for (int w = 0; w < b->n_where; w++)
         if (ex_any(b->where[w], reads_a_number, NULL))
             return -1;
+    if (gathers_rows(b))
+        return -1;
     for (int c = 0; c < b->n_cols; c++) {
         const Expr *e = b->col[c].e;
         if (ex_any(e, is_dear, NULL) || (e->type != T_REAL && ex_any(e, reads_a_number, NULL)))
