@@ -154,6 +154,12 @@ SQLGRAD_API int sqlgrad_explain(sqlgrad *s, const char *model);
  */
 SQLGRAD_API int sqlgrad_import(sqlgrad *s, const char *format, const char *const *file, int n);
 
+/** Draw the history of training runs, or with "table" a table, to the file "out" or as events of kind SQLGRAD_OUT.
+ *
+ *  db       `n` databases; none: the option "db".
+ */
+SQLGRAD_API int sqlgrad_plot(sqlgrad *s, const char *const *db, int n);
+
 /** Ask the running command to stop soon; training saves its state first.
  *
  *  threads  may be called from any thread and from a signal handler.

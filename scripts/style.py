@@ -12,7 +12,7 @@ os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # A file may include its own layer and those before it.
 LAYERS = {'base': 0, 'ir': 1, 'front': 2, 'pass': 2, 'emit': 2, 'lower': 2,
-          'exec': 3, 'db': 3, 'data': 3, 'train': 4, 'api': 5, 'cli': 6}
+          'exec': 3, 'db': 3, 'data': 3, 'plot': 3, 'train': 4, 'api': 5, 'cli': 6}
 
 # call -> the files or folders that may use it
 CALLS = {

@@ -168,6 +168,18 @@ static const char *const manual[] = {
     "  sqlgrad import image photos/*/*.png --db data.db --table samples --labels labels --channels 3 --as 'val/255.0'\n"
     "  sqlgrad import text book.txt --db data.db --table text --labels letters\n"
     "  sqlgrad import csv points.csv --db data.db --table points\n",
+    "Without --table: the loss and the metrics of sqlgrad_history, a panel a name, a curve a run and a set of data.\n"
+    "Without --out they are drawn in the terminal, else as SVG.\n\n"
+    "  sqlgrad plot trained.db\n"
+    "  sqlgrad plot a.db b.db --show loss,accuracy --smooth 0.9 --log --out curves.svg\n"
+    "  sqlgrad plot trained.db --run all --x epoch --title 'Learning rates' --out curves.svg\n\n"
+    "With --table: a table with the keys r and c, or those that --axes names, and one value is drawn as images on a sheet,\n"
+    "one for each combination of the other keys; with a channel of three places in colours (PNG, PPM, PGM).  A table with\n"
+    "the values x and y is drawn as a cloud of points in the colours of its label (SVG).\n\n"
+    "  sqlgrad plot --db data.db --table samples --where 'image < 16' --out samples.png\n"
+    "  sqlgrad plot --db trained.db --table conv1_weight --axes r,c,in_channel --scale 8 --out filters.png\n"
+    "  sqlgrad plot --db out.db --table attention --axes q,k --value p --colors heat --scale 6 --out attention.png\n"
+    "  sqlgrad plot --db out.db --table embedding --axes x,y,word --out words.svg\n",
 };
 
 _Static_assert(COUNT_OF(manual) == COUNT_OF(command_info), "a manual text for each command");
@@ -178,7 +190,7 @@ static void help_command(Buf *b, const Command *cmd)
     for (int k = 0; k < N_OPTIONS; k++) {
         const Option *o = &option_info[k];
         char left[48];
-        if (!strchr(o->commands, cmd->letter) || k == OPT_progress || k == OPT_show_ids)
+        if (!strchr(o->commands, cmd->letter) || k == OPT_progress || k == OPT_color || k == OPT_show_ids)
             continue;
         snprintf(left, sizeof left, "--%s %s", o->name, o->arg);
         buf_printf(b, "  %-28s %s\n", left, o->help);

@@ -20,16 +20,17 @@
     C('e', emit,    "MODEL.sql", "a plain-SQL script that does the same")                          \
     C('x', explain, "MODEL.sql", "what each stage made of the model")                              \
     C('c', check,   "MODEL.sql", "gradients against finite differences")                           \
-    C('i', import,  "FORMAT FILE...", "data files (idx, cifar10, image, text, csv, npy) into a table")
+    C('i', import,  "FORMAT FILE...", "data files (idx, cifar10, image, text, csv, npy) into a table") \
+    C('p', plot,    "[DB...]",   "curves of training, images or points of a table")
 
 #define OPTIONS(X)                                                                                 \
-    X(db,        "db",          't', "DB",     "rgtvexci", "the database with the data, read-only but for train and import") \
+    X(db,        "db",          't', "DB",     "rgtvexcip", "the database with the data, read-only but for train and import") \
     X(state,     "state",       't', "DB",     "rgtvexc", "where parameters and training state live (--db if not given)") \
     X(params,    "params",      't', "DB[:RUN]", "rgtvec", "start from the parameters of another state database") \
     X(bind,      "bind",        'l', "T=DBTABLE", "rgtvexc", "read DBTABLE of the database where the model says T") \
     X(set,       "set",         'l', "NAME=NUMBER", "rgtvexc", "the number that :NAME stands for")  \
-    X(show,      "show",        'l', "T[,T]",  "rgv",      "tables to print")                       \
-    X(out,       "out",         't', "DB",     "rgv",      "database to write tables to instead of printing them") \
+    X(show,      "show",        'l', "T[,T]",  "rgvp",      "tables to print; plot: names to draw (all)")                       \
+    X(out,       "out",         't', "DB",     "rgvp",     "the database, or picture, to write to instead of printing") \
     X(loss,      "loss",        't', "T",      "gtexc",    "the table to differentiate (the @loss table)") \
     X(wrt,       "wrt",         'l', "T[,T]",  "gtexc",    "tables to differentiate by (all @param tables)") \
     X(epochs,    "epochs",      'i', "N",      "te",       "train so many times over the data")      \
@@ -50,12 +51,27 @@
     X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step (forward)")         \
     X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite; later duckdb, postgres, trino")    \
     X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt, sql, loop or c (bind)")   \
-    X(table,     "table",       't', "T",      "i",        "table for the data")                      \
+    X(table,     "table",       't', "T",      "ip",        "table for the data; plot: table to draw")                      \
     X(labels,    "labels",      't', "T",      "i",        "table for the labels")                    \
     X(as,        "as",          't', "EXPR",   "i",        "what to store in place of a value, such as 'val/255.0'") \
     X(channels,  "channels",    'p', "N",      "i",        "image: read all as grey (1) or as red, green, blue (3)") \
     X(keys,      "keys",        'l', "K[,K]",  "i",        "npy: names of the key columns (i,j,k,...)") \
-    X(limit,     "limit",       'i', "N",      "i",        "import at most N images, rows or characters")         \
+    X(limit,     "limit",       'i', "N",      "ip",        "at most N images, rows or characters; plot: images (100)")         \
+    X(run,       "run",         'l', "N[,N]",  "p",        "runs to draw, or all (the newest of each database)") \
+    X(log,       "log",         'f', "",       "p",        "a logarithmic y axis")                    \
+    X(smooth,    "smooth",      'n', "X",      "p",        "draw running means, 0 none to 0.99 slow; the values stay, faint") \
+    X(x,         "x",           't', "WHAT",   "p",        "the x axis: step, epoch (a point is its mean) or time (step)") \
+    X(range,     "range",       't', "A,B",    "p",        "ends of the y axis; of images, what is black and what is white") \
+    X(title,     "title",       't', "TEXT",   "p",        "written above")                           \
+    X(size,      "size",        't', "WxH",    "p",        "of an SVG, in pixels (720 wide)")         \
+    X(where,     "where",       't', "SQL",    "p",        "rows to draw, such as 'image < 16'")      \
+    X(axes,      "axes",        'l', "C,C[,C]", "p",       "columns of a table: row, column, channel; x, y, label") \
+    X(value,     "value",       't', "COL",    "p",        "the column with an image's values (the only REAL one)") \
+    X(cols,      "cols",        'p', "N",      "p",        "images side by side")                     \
+    X(scale,     "scale",       'p', "N",      "p",        "pixels of a value, across and down (1)")  \
+    X(colors,    "colors",      't', "NAME",   "p",        "of images: grey, heat or signed (grey)")  \
+    X(ascii,     "ascii",       'f', "",       "p",        "plain characters only (set where the terminal has no UTF-8)") \
+    X(columns,   "columns",     'p', "N",      "p",        "characters across (the terminal's, or 80)") \
     X(append,    "append",      'f', "",       "i",        "add to an existing table")                \
     X(replace,   "replace",     'f', "",       "i",        "replace an existing table")               \
     X(engine,    "engine",      't', "NAME",   "rgtvxc",   "native, or sql inside the database")      \
@@ -67,13 +83,14 @@
     X(keep_c,    "keep-c",      't', "FILE",   "rgtvxc",   "write the C that the native engine has compiled") \
     X(chunk,     "chunk",       'p', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
     X(json,      "json",        'f', "",       "rgtvci",   "one JSON object a line")                  \
-    X(quiet,     "quiet",       'f', "",       "rgtvexci", "no notes, no progress")                   \
+    X(quiet,     "quiet",       'f', "",       "rgtvexcip", "no notes, no progress")                   \
     X(no_pass,   "no-pass",     'l', "NAME",   "rgtvexc",  "leave a pass out (for finding bugs)")     \
     X(verify,    "verify",      'f', "",       "rgtvexc",  "check the program after every pass")      \
     X(dump,      "dump",        'l', "STAGE[,STAGE]", "rgtvexc", "print the program after bind, grad, a pass, or all") \
     X(dump_dir,  "dump-dir",    't', "DIR",    "rgtvexc",  "write dumps to DIR/00-bind.sql, … (of all stages if no --dump)") \
     X(progress,  "progress",    'f', "",       "t",        "send progress lines (set on a terminal)") \
-    X(show_ids,  "show-ids",    'f', "",       "rgtvexci", "put the id after each error and note")
+    X(color,     "color",       'f', "",       "p",        "use the terminal's colours (set on a terminal)") \
+    X(show_ids,  "show-ids",    'f', "",       "rgtvexcip", "put the id after each error and note")
 
 typedef enum OptId {
 #define X(c, name, kind, arg, commands, help) OPT_##c,

@@ -327,7 +327,7 @@ Code job_begin(Job *j, sqlgrad *s, const char *command, const char *model)
     j->seed = (uint64_t)opt_int(j->o, OPT_seed, 0);
     if (options_check(j->o, j->cmd, &j->e) != OK)
         return j->e.code;
-    if (j->cmd->letter == 'i')
+    if (j->cmd->letter == 'i' || j->cmd->letter == 'p')
         return OK;
     if (!model)
         return err_set(&j->e, E_USAGE, ERR_api_missing, "%s wants a model file: sqlgrad %s %s", command, command,
@@ -397,6 +397,7 @@ static Code dispatch(Job *j, const Args *a)
     case 'x': return command_explain(j);
     case 'c': return command_check(j);
     case 'i': return command_import(j, a->format, a->file, a->n);
+    case 'p': return command_plot(j, a->file, a->n);
     }
     BUG("no command %c", j->cmd->letter);
 }
@@ -431,4 +432,9 @@ MODEL_COMMAND(explain)
 int sqlgrad_import(sqlgrad *s, const char *format, const char *const *file, int n)
 {
     return do_command(s, "import", &(Args){ .format = format, .file = file, .n = n });
+}
+
+int sqlgrad_plot(sqlgrad *s, const char *const *db, int n)
+{
+    return do_command(s, "plot", &(Args){ .file = db, .n = n });
 }

@@ -136,4 +136,5 @@ Code command_emit(Job *j);
 Code command_explain(Job *j);
 Code command_check(Job *j);
 Code command_import(Job *j, const char *format, const char *const *file, int n);
+Code command_plot(Job *j, const char *const *db, int n);
 #endif

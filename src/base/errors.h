@@ -166,9 +166,16 @@
     E(api_params, "api.params", "--params does not match the model's parameters")                  \
     E(api_not_yet, "api.not_yet", "something that a later release will do")
 
+#define ERRORS_PLOT(E)                                                                             \
+    E(plot_option, "plot.option", "an option of plot with a value it cannot take, or beside one it does not go with") \
+    E(plot_data, "plot.data", "no history, run or name to draw, or a table that cannot be drawn so") \
+    E(plot_file, "plot.file", "a picture that cannot be written, or does not fit in memory")       \
+    E(plot_log, "plot.log", "note: values that a logarithmic axis cannot show")                    \
+    E(plot_some, "plot.some", "note: not all images or labels are drawn")
+
 #define ERRORS(E)                                                                                  \
     ERRORS_BASE(E) ERRORS_FRONT(E) ERRORS_QUERY(E) ERRORS_PASS(E) ERRORS_EXEC(E) ERRORS_DB(E) ERRORS_DATA(E)       \
-    ERRORS_TRAIN(E) ERRORS_API(E)
+    ERRORS_TRAIN(E) ERRORS_API(E) ERRORS_PLOT(E)
 
 #define E(name, text, doc) extern const char ERR_##name[];
 ERRORS(E)

@@ -114,6 +114,8 @@ static int run_command(const char *command, const char **word, int n)
 
     if (!strcmp(command, "import"))
         return sqlgrad_import(session, n ? word[0] : NULL, word + 1, n - 1);
+    if (!strcmp(command, "plot"))
+        return sqlgrad_plot(session, word, n);
     for (size_t k = 0; k < sizeof commands / sizeof *commands; k++)
         if (!strcmp(command, commands[k].name)) {
             if (n <= 1)
@@ -121,7 +123,8 @@ static int run_command(const char *command, const char **word, int n)
             snprintf(what, sizeof what, "%s takes one model file, not also %.200s", command, word[1]);
             return usage(what);
         }
-    snprintf(what, sizeof what, "no command \"%.100s\"; there are run, grad, train, eval, emit, explain, check, import", command);
+    snprintf(what, sizeof what, "no command \"%.100s\"; there are run, grad, train, eval, emit, explain, check, import, "
+             "plot", command);
     return usage(what);
 }
 
@@ -167,6 +170,28 @@ static int print_about(int argc, char **argv)
     return SQLGRAD_OK;
 }
 
+/* What a drawing in characters may use; options that follow say otherwise. */
+static void describe_terminal(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+    const char *locale = NULL, *term = getenv("TERM");
+    struct winsize w;
+    char columns[16];
+
+    for (int k = 0; k < 3 && (!locale || !*locale); k++)
+        locale = getenv(names[k]);
+    if (!locale || (!strstr(locale, "UTF-8") && !strstr(locale, "utf8") && !strstr(locale, "UTF8")))
+        sqlgrad_set(session, "ascii", "1");
+    if (!isatty(STDOUT_FILENO))
+        return;
+    if (!getenv("NO_COLOR") && term && strcmp(term, "dumb"))
+        sqlgrad_set(session, "color", "1");
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20) {
+        snprintf(columns, sizeof columns, "%d", w.ws_col);
+        sqlgrad_set(session, "columns", columns);
+    }
+}
+
 static int start(int argc, char **argv, Screen *screen)
 {
     if (argc < 2) {
@@ -181,6 +206,8 @@ static int start(int argc, char **argv, Screen *screen)
         sqlgrad_set(session, "show-ids", "1");
     if (!strcmp(argv[1], "train") && isatty(STDERR_FILENO))
         sqlgrad_set(session, "progress", "1");
+    if (!strcmp(argv[1], "plot"))
+        describe_terminal();
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     return parse_and_run(argc, argv);
