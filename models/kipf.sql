@@ -67,11 +67,13 @@ FROM features;
 CREATE TABLE kept_words AS
 SELECT DISTINCT node, word, 0.0 AS val FROM features;
 
+CREATE TABLE seen AS
+SELECT s.node, s.word, s.val * k.val / :keep AS val
+FROM samples AS s JOIN kept_words AS k ON k.node = s.node AND k.word = s.word;
+
 CREATE TABLE gc1_mid AS
-SELECT s.node, w.unit, SUM(s.val * k.val / :keep * w.weight) AS val
-FROM samples AS s
-JOIN kept_words AS k ON k.node = s.node AND k.word = s.word
-JOIN gc1_w AS w ON w.word = s.word
+SELECT s.node, w.unit, SUM(s.val * w.weight) AS val
+FROM seen AS s JOIN gc1_w AS w ON w.word = s.word
 GROUP BY s.node, w.unit;
 
 CREATE TABLE hidden AS
@@ -88,11 +90,13 @@ CREATE TABLE unit (unit INTEGER CHECK (unit BETWEEN 0 AND :hidden - 1));
 CREATE TABLE kept_units AS
 SELECT labels.node, unit.unit, 0.0 AS val FROM labels, unit;
 
+CREATE TABLE dropped AS
+SELECT h.node, h.unit, h.val * k.val / :keep AS val
+FROM hidden AS h JOIN kept_units AS k ON k.node = h.node AND k.unit = h.unit;
+
 CREATE TABLE gc2_mid AS
-SELECT h.node, w.label, SUM(h.val * k.val / :keep * w.weight) AS val
-FROM hidden AS h
-JOIN kept_units AS k ON k.node = h.node AND k.unit = h.unit
-JOIN gc2_w AS w ON w.unit = h.unit
+SELECT h.node, w.label, SUM(h.val * w.weight) AS val
+FROM dropped AS h JOIN gc2_w AS w ON w.unit = h.unit
 GROUP BY h.node, w.label;
 
 CREATE TABLE out AS

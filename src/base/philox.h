@@ -49,6 +49,36 @@ static inline uint64_t draw_bits(int64_t stream, int64_t seed, int64_t step, int
     return stream & 1 ? (uint64_t)o[3] << 32 | o[2] : (uint64_t)o[1] << 32 | o[0];
 }
 
+/* The same for DRAW_MANY rows, in two words: loops of one operation that compilers turn into vectors. */
+enum { DRAW_MANY = 16 };
+static inline void draw_many(int64_t stream, int64_t seed, int64_t step, const int64_t *place, uint32_t *high, uint32_t *low)
+{
+    uint32_t c0[DRAW_MANY], c1[DRAW_MANY], c2[DRAW_MANY], c3[DRAW_MANY];
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)((uint64_t)seed >> 32) ^ (uint32_t)(stream >> 1);
+
+    for (int i = 0; i < DRAW_MANY; i++) {
+        c0[i] = (uint32_t)place[i];
+        c1[i] = (uint32_t)((uint64_t)place[i] >> 32);
+        c2[i] = (uint32_t)step;
+        c3[i] = (uint32_t)((uint64_t)step >> 32);
+    }
+    for (int r = 0; r < 10; r++) {
+        for (int i = 0; i < DRAW_MANY; i++) {
+            const uint64_t a = (uint64_t)0xD2511F53u * c0[i], b = (uint64_t)0xCD9E8D57u * c2[i];
+            c0[i] = (uint32_t)(b >> 32) ^ c1[i] ^ k0;
+            c1[i] = (uint32_t)b;
+            c2[i] = (uint32_t)(a >> 32) ^ c3[i] ^ k1;
+            c3[i] = (uint32_t)a;
+        }
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    for (int i = 0; i < DRAW_MANY; i++) {
+        high[i] = stream & 1 ? c3[i] : c1[i];
+        low[i] = stream & 1 ? c2[i] : c0[i];
+    }
+}
+
 /* The bits as a number in [0, 1); in single precision the first 24 of them, so that it stays below 1. */
 static inline double draw_unit(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
 static inline float draw_unit_f32(uint64_t bits) { return (float)(int32_t)(bits >> 40) * 0x1p-24f; }

@@ -254,7 +254,7 @@ typedef struct Kern {
                          size_t L, size_t l0, size_t nl);
     void (*from_int)(void *d, uint8_t *null, const int64_t *a, size_t n);
     /* Random numbers in [0, 1), see base/philox.h. */
-    void (*draw)(void *d, int64_t stream, const int64_t *seed, const int64_t *step, const int64_t *place, size_t n);
+    void (*draw)(void *d, int64_t stream, int64_t seed, int64_t step, const int64_t *place, size_t n);
     void (*to_int)(int64_t *d, const void *a, const uint8_t *null, size_t n);
     void (*codes)(int64_t *d, const void *a, const uint8_t *null, size_t n);
     void (*from_codes)(void *d, uint8_t *null, int64_t code, size_t n);

@@ -305,6 +305,17 @@ static bool reads_batch_keys(const Rel *r)
     return false;
 }
 
+/* A gradient of the rows that one batch meets, of an embedding say: another batch meets others. */
+static bool reads_rows_of_batch(Native *n, const Rel *r)
+{
+    for (int s = 0; s < r->b->n_src; s++) {
+        const Block *b = r->src[s]->b;
+        if (b->batched && b->grad_of >= 0 && lay_size(&r->src[s]->lay) < lay_size(&n->rel[b->grad_of].lay))
+            return true;
+    }
+    return false;
+}
+
 bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
 {
     const bool batch = lanes && is_batch_laned(r);
@@ -312,7 +323,7 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
 
     *done = false;
     nest_drop(n, r);
-    if (!may_be_nest(n, r) || (lanes ? !batch : reads_batch_keys(r)))
+    if (!may_be_nest(n, r) || (lanes ? !batch : reads_batch_keys(r) || reads_rows_of_batch(n, r)))
         return true;                    /* with a batch's keys as dimensions there would be code for every batch */
     r->plan.no_nest = NULL;
     if (!read_sources(n, r, batch, src))

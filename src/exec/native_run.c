@@ -414,9 +414,14 @@ static void run_place(Frame *f, const Ins *i, size_t n)
 static void run_draw(Frame *f, const Ins *i, size_t n)
 {
     const int64_t *place = f->data[i->a], *seed = f->data[i->b], *step = f->data[i->c];
+    const bool constant = f->t->reg[i->b].shape == SH_const && f->t->reg[i->c].shape == SH_const;
     uint8_t *null = f->null[i->dst];
+    char *d = f->data[i->dst];
 
-    f->n->k->draw(f->data[i->dst], i->i, seed, step, place, n);
+    if (constant)
+        f->n->k->draw(d, i->i, *seed, *step, place, n);
+    for (size_t k = 0; !constant && k < n; k++)
+        f->n->k->draw(d + k * f->n->esz, i->i, seed[k], step[k], &place[k], 1);
     for (size_t k = 0; null && k < n; k++)
         null[k] = !IS_KEY(place[k]) || !IS_KEY(seed[k]) || !IS_KEY(step[k]);
 }

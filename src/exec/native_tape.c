@@ -277,18 +277,20 @@ static int convert(Native *n, Tape *t, const Expr *e)
     return tape_as(t, a, e->op == OP_to_int ? RT_int : RT_real);
 }
 
-/* The keys as one place, then the number there. */
+/* The keys as one place, then the number there.  Codes that move look as if they could be NULL: seed and step
+ * do, so what is known of the columns counts. */
 static int draw(Native *n, Tape *t, const Expr *e)
 {
     int place = literal(t, RT_int, 0, 0, false);
 
     for (int k = DRAW_KEYS; k < e->n_args; k++) {
         const int key = tape_as(t, tape_expr(n, t, e->arg[k]), RT_int);
-        place = apply(t, e->arg[k]->type == T_TEXT ? IN_place_text : IN_place, e->op, RT_int, any_nulls(t, place, key), place,
-                      key, -1);
+        place = apply(t, e->arg[k]->type == T_TEXT ? IN_place_text : IN_place, e->op, RT_int, t->reg[place].nulls ||
+                      (t->reg[key].nulls && e->arg[k]->nullable), place, key, -1);
     }
     const int seed = tape_expr(n, t, e->arg[1]), step = tape_expr(n, t, e->arg[2]);
-    const int r = apply(t, IN_draw, e->op, RT_real, any_nulls(t, place, seed) || t->reg[step].nulls, place, seed, step);
+    const bool nulls = t->reg[place].nulls || e->arg[1]->nullable || e->arg[2]->nullable;
+    const int r = apply(t, IN_draw, e->op, RT_real, nulls, place, seed, step);
     t->ins[t->n_ins - 1].i = e->arg[0]->i;
     return r;
 }

@@ -27,7 +27,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
-          "kg", "mf", "fm", "gan"]
+          "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec"]
 
 
 def wave(k, phase):
@@ -93,20 +93,22 @@ class Spec:
     no_decay tables with @param(decay = 0)
     goals    [(loss, sign, [tables])] of a file with several objectives, or with one that moves some tables only; sign
              is -1 for @maximize.  Then `torch` returns {loss: tensor}, and the flags of run `own` are a list
+    noise    {table: noise.Noise}: tables with -- @noise.  Then `torch` takes the step as well
     bind     {table: table of data}: noise that is held still
     after    function(torch, {table: tensor}, {table: its values before the step}): what @update and clamp do; tables
              that only it changes stand in no goal
     """
 
     def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=(), no_decay=(), goals=None, bind=None,
-                 after=None):
+                 after=None, noise=None):
         self.model, self.loss, self.data, self.params = model, loss, data, params
         self.torch, self.runs, self.sets, self.mend, self.no_decay = torch, runs, sets or {}, mend, no_decay
         self.goals, self.bind, self.after = goals or [(loss, 1, list(params))], bind or {}, after
+        self.noise = noise or {}
 
-    def losses(self, torch, p):
+    def losses(self, torch, p, step=0):
         """{loss: tensor}, the first objective's first."""
-        got = self.torch(torch, p)
+        got = self.torch(torch, p, step) if self.noise else self.torch(torch, p)
         return got if isinstance(got, dict) else {self.loss: got}
 
     def write_db(self, path, shuffled=0):
@@ -227,7 +229,7 @@ def train(torch, spec, ref, name, flags, steps):
     each = flags if isinstance(flags, list) else [flags] * len(spec.goals)
     opts = [make_optimizer(torch, spec, {t: p[t] for t in goal[2]}, f) for goal, f in zip(spec.goals, each)]
     for step in range(steps):
-        losses = spec.losses(torch, p)
+        losses = spec.losses(torch, p, step)
         for k, value in enumerate(losses.values()):
             ref["step", name, f"{step}{'abcdefg'[k - 1] if k else ''}"] = value.item()
         set_gradients(torch, spec, losses, p)
@@ -290,6 +292,8 @@ def sqlite_value(spec, table):
         fill(db, next((t for t, at in spec.bind.items() if at == name), name), cols, rows)
     for name, p in spec.params.items():
         fill(db, name, p.declaration(), p.rows())
+    for name, z in spec.noise.items():
+        fill(db, name, z.columns(), z.rows(0))
     for statement in statements(spec):
         db.execute(statement)
     return db.execute(f'SELECT * FROM "{table}"').fetchone()[0]
@@ -321,7 +325,7 @@ def statements(spec):
         text = text.replace(pattern, replacement)
     for s in text.split(";"):
         m = re.match(r"\s*CREATE (?:TABLE|VIEW) (\w+) AS\b", s)
-        if m and m[1] not in spec.params and m[1] not in spec.bind:
+        if m and m[1] not in spec.params and m[1] not in spec.bind and m[1] not in spec.noise:
             yield s
 
 
