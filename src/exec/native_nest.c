@@ -217,7 +217,7 @@ static bool may_be_nest(const Native *n, const Rel *r)
 {
     const Block *b = r->b;
 
-    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && b->n_src <= MAX_SRC && !(b->kind == BLK_row && b->one_row);
+    return !n->no_cc && !n->o.no_loops && r->life != LIFE_static && !(b->kind == BLK_row && b->one_row);
 }
 
 Lay *nest_lay(Native *n, Rel *r, int s, bool batch, bool *err)
@@ -316,10 +316,21 @@ static bool reads_rows_of_batch(Native *n, const Rel *r)
     return false;
 }
 
+static bool has_many_buffers(const Nest *n)
+{
+    return n->n_bufs > MAX_BUFS && !n->copies;
+}
+
+/* Does it wait for code? */
+static bool lacks_code(const NestPlan *np)
+{
+    return np && !np->fn && !np->low.nest.copies;
+}
+
 bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
 {
     const bool batch = lanes && is_batch_laned(r);
-    const Regular *src[MAX_SRC] = { 0 };
+    const Regular **src = ARENA_ARRAY(&n->scratch, const Regular *, r->b->n_src + 1);
 
     *done = false;
     nest_drop(n, r);
@@ -330,9 +341,9 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
         return false;
     NestPlan *np = r->plan.nest = mem_alloc(sizeof *np);
     if (!lower_block(r->b, src, n->blind[r->b->id], &np->arena, &np->low, &r->plan.no_nest) ||
-        np->low.nest.n_bufs > MAX_BUFS || !nest_can(&np->low.nest)) {
+        has_many_buffers(&np->low.nest) || (!np->low.nest.copies && !nest_can(&np->low.nest))) {
         if (!r->plan.no_nest)
-            r->plan.no_nest = np->low.nest.n_bufs > MAX_BUFS ? "it reads and writes too many columns"
+            r->plan.no_nest = has_many_buffers(&np->low.nest) ? "it reads and writes too many columns"
                                                              : "an operator has no C text";
         nest_drop(n, r);
         return true;
@@ -365,7 +376,7 @@ static void bind_code(Native *n, const CcLib *lib, const Target *t)
     for (int k = 0; k < n->n_rels; k++) {
         NestPlan *np = n->rel[k].plan.nest;
         Buf name = { 0 };
-        if (!np || np->fn)
+        if (!lacks_code(np))
             continue;
         NestText *text = &n->nest_text[np->text];
         if (!text->fn) {
@@ -384,7 +395,7 @@ static void do_without(Native *n)
     n->no_cc = true;
     for (int k = 0; k < n->n_rels; k++) {
         Rel *r = &n->rel[k];
-        if (!r->plan.nest || r->plan.nest->fn)
+        if (!lacks_code(r->plan.nest))
             continue;
         nest_drop(n, r);
         r->plan.settled = r->plan.computed = false;
@@ -412,7 +423,7 @@ static bool is_worth_it(Native *n)
 static bool any_new(const Native *n)
 {
     for (int k = 0; k < n->n_rels; k++)
-        if (n->rel[k].plan.nest && !n->rel[k].plan.nest->fn)
+        if (lacks_code(n->rel[k].plan.nest))
             return true;
     return false;
 }
@@ -448,7 +459,7 @@ static int write_pieces(Native *n, Piece *piece, const Target *t)
 
     for (int k = 0; k < n->n_rels; k++) {
         NestPlan *np = n->rel[k].plan.nest;
-        if (!np || np->fn)
+        if (!lacks_code(np))
             continue;
         nest_schedule(&np->low.nest, t);
         text_of_nest(n, np, t, &text[k]);
@@ -586,7 +597,7 @@ Code nest_explain(Engine *e, bool text, Buf *out, Err *err)
             continue;
         if (!text)
             explain_rel(r, out);
-        else if (r->plan.nest)
+        else if (r->plan.nest && !r->plan.nest->low.nest.copies)
             nest_text(out, &r->plan.nest->low.nest, &t);
     }
     return OK;

@@ -238,6 +238,25 @@ static void part_buffers(const Together *t, const NestPlan *np, int part, void *
     }
 }
 
+/* Rows of a buffer, of lane blocks [b0, b1) or without lanes, to their place in another. */
+static void copy_rows(Native *n, const NestPlan *np, const NestStore *s, size_t b0, size_t b1)
+{
+    const Nest *nest = &np->low.nest;
+    const int from = nest->opd[s->e->col].index;
+    const size_t W = nest->lanes ? nest_width(n) : 1, bytes = W * n->esz;
+    const size_t rows = (size_t)(nest->loop[0].max - nest->loop[0].min + 1), to_rows = nest->buf[s->buf].rows;
+
+    for (size_t b = nest->lanes ? b0 : 0; b < (nest->lanes ? b1 : 1); b++)
+        memcpy((char *)np->p[s->buf] + (b * to_rows + (size_t)s->at.c) * bytes, (const char *)np->p[from] + b * rows * bytes,
+               rows * bytes);
+}
+
+static void run_copies(Native *n, const NestPlan *np, size_t b0, size_t b1)
+{
+    for (int k = 0; k < np->low.nest.n_stores; k++)
+        copy_rows(n, np, &np->low.nest.store[k], b0, b1);
+}
+
 static void run_part(void *arg, int part)
 {
     Together *t = arg;
@@ -248,8 +267,12 @@ static void run_part(void *arg, int part)
         Rel *r = t->n->queue[k];
         const NestPlan *np = r->plan.nest;
         const double from = native_seconds(t->n);
-        part_buffers(t, np, part, p);
-        np->fn(p, (int64_t)b0, (int64_t)(b1 < t->parts.blocks ? b1 : t->parts.blocks), (int64_t)t->L, 0);
+        if (np->low.nest.copies) {
+            run_copies(t->n, np, b0, b1 < t->parts.blocks ? b1 : t->parts.blocks);
+        } else {
+            part_buffers(t, np, part, p);
+            np->fn(p, (int64_t)b0, (int64_t)(b1 < t->parts.blocks ? b1 : t->parts.blocks), (int64_t)t->L, 0);
+        }
         if (t->n->trace && !t->n->pool)
             r->spent.computing += native_seconds(t->n) - from;
     }
@@ -340,6 +363,10 @@ static void run_alone(Native *n, const NestPlan *np)
         const double worth = nest_work(nest) / PART_WORK;
         a.parts = worth > MOST_ALONE ? MOST_ALONE : (int)worth;
         a.parts = a.parts > a.count ? (int)a.count : a.parts;
+    }
+    if (nest->copies) {
+        run_copies(n, np, 0, 1);
+        return;
     }
     if (a.parts > 1) {
         pool_run(n->pool, a.parts, run_alone_part, &a);

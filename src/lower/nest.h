@@ -94,6 +94,7 @@ typedef struct Nest {
     NestLoop loop[MAX_LOOPS]; int n_loops;
     int n_out;                  /* loops 0 … n_out - 1 are output loops: a box; the others are reductions */
     bool lanes;                 /* every iteration works on all lanes */
+    bool copies;                /* every store copies all rows of a buffer: no code is needed, however many they are */
     bool sum_lanes;             /* the aggregates (AGG_sum) run over the lanes too; the stores' buffers have none */
     int split;                  /* without lanes: the loop of which the function runs a part; -1: none */
     Operand *opd; int n_opds;

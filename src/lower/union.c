@@ -3,12 +3,13 @@
  * union.c - unions of regular relations that number the same rows alike, as a nest. */
 #include "lower/block.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool same_part_key(const Regular *x, const Regular *y, const Expr *e, const Expr *f)
 {
     if (e->op == OP_lit_int && f->op == OP_lit_int)
-        return true;                                    /* the branches' numbers */
+        return true;                                    /* looked at by counts_parts */
     if (e->op != OP_col || f->op != OP_col)
         return false;
     const RegCol *k = &x->col[e->col], *m = &y->col[f->col];
@@ -19,16 +20,40 @@ static bool same_part_key(const Regular *x, const Regular *y, const Expr *e, con
                                 : !memcmp(&k->key, &m->key, sizeof k->key);
 }
 
-/* Do all parts number the same rows alike, and differ in one literal?  *branch: its column. */
-static bool parts_agree(Lower *l, int *branch)
+/* A literal in every part, by equal steps: first + step * part. */
+static bool counts_parts(const Block *b, int c, int64_t *first, int64_t *step)
+{
+    const Expr *e = b->part[0].e[c];
+
+    *first = *step = 0;
+    if (b->col[c].type == T_REAL || e->op != OP_lit_int)
+        return false;
+    *first = e->i;
+    if (b->n_parts > 1 && b->part[1].e[c]->op == OP_lit_int && __builtin_sub_overflow(b->part[1].e[c]->i, e->i, step))
+        return false;
+    for (int p = 0; p < b->n_parts; p++) {
+        int64_t want;
+        if (b->part[p].e[c]->op != OP_lit_int || __builtin_mul_overflow(*step, p, &want) ||
+            __builtin_add_overflow(want, *first, &want) || want != b->part[p].e[c]->i || llabs(want) >= 1 << 29)
+            return false;
+    }
+    return true;
+}
+
+/* Do all parts number the same rows alike, and does a column tell them apart? */
+static bool parts_agree(Lower *l)
 {
     const Block *b = l->b;
     const Regular *x = l->src[b->part[0].src];
+    int64_t first, step;
+    bool apart = false;
 
-    *branch = -1;
-    for (int c = 0; c < b->n_cols; c++)
-        if (b->col[c].type != T_REAL && b->part[0].e[c]->op == OP_lit_int)
-            *branch = *branch == -1 ? c : -2;
+    for (int c = 0; c < b->n_cols; c++) {
+        const bool literal = b->col[c].type != T_REAL && b->part[0].e[c]->op == OP_lit_int;
+        if (literal && !counts_parts(b, c, &first, &step))
+            return low_refuse(l, "it is a union of different boxes");
+        apart |= literal && step;
+    }
     for (int p = 0; p < b->n_parts; p++) {
         const Regular *y = l->src[b->part[p].src];
         bool same = y->n_dims == x->n_dims && y->lanes == x->lanes && !y->winner;
@@ -37,14 +62,14 @@ static bool parts_agree(Lower *l, int *branch)
         for (int c = 0; same && c < b->n_cols; c++)
             same = b->col[c].type == T_REAL ? b->part[p].e[c]->op == OP_col
                                             : same_part_key(x, y, b->part[0].e[c], b->part[p].e[c]);
-        if (!same || *branch < 0 || b->part[p].e[*branch]->i != p)
+        if (!same || !apart)
             return low_refuse(l, "it is a union of different boxes");
     }
     return true;
 }
 
 /* Rows of part 0, then of part 1 …: one dimension more, the slowest. */
-static bool union_rows(Lower *l, int branch)
+static bool union_rows(Lower *l)
 {
     const Block *b = l->b;
     const Regular *x = l->src[b->part[0].src];
@@ -67,8 +92,9 @@ static bool union_rows(Lower *l, int branch)
     r->col = ARENA_ARRAY(l->a, RegCol, b->n_cols + 1);
     for (int c = 0; c < b->n_cols; c++) {
         RegCol *k = &r->col[c];
-        if (c == branch) {
-            *k = (RegCol){ .kind = REG_affine, .key.k[0] = 1 };
+        int64_t first, step;
+        if (counts_parts(b, c, &first, &step)) {
+            *k = (RegCol){ .kind = REG_affine, .key = { .c = first, .k[0] = step } };
             continue;
         }
         *k = x->col[b->part[0].e[c]->col];
@@ -86,17 +112,17 @@ bool low_union(Lower *l)
     const Block *b = l->b;
     Nest *n = &l->out->nest;
     int64_t rows;
-    int branch;
 
     for (int p = 0; p < b->n_parts; p++)
         if (b->part[p].src < 0 || !l->src[b->part[p].src])
             return low_refuse(l, "a source is not regular");
-    if (!parts_agree(l, &branch) || !union_rows(l, branch))
+    if (!parts_agree(l) || !union_rows(l))
         return false;
     rows = l->src[b->part[0].src]->rows;
     n->lanes = l->out->out.lanes;
     n->split = n->lanes ? -1 : 0;
     n->n_loops = n->n_out = 1;
+    n->copies = true;
     n->loop[0] = (NestLoop){ .min = 0, .max = rows - 1, .box = true };
     l->out->count = ARENA_ARRAY(l->a, int64_t *, b->n_cols + 1);
     for (int p = 0; p < b->n_parts; p++)

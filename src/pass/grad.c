@@ -88,18 +88,20 @@ static Contribution sum_of(Back *k, const Block *r, const Contribution *from, in
     return g;
 }
 
+typedef struct Apart { int64_t at; Contribution c; } Apart;
+
 static int by_constant(const void *x, const void *y)
 {
-    const int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+    const int64_t a = ((const Apart *)x)->at, b = ((const Apart *)y)->at;
 
     return (a > b) - (a < b);
 }
 
 /* The place in r's identity where every contribution has one number of its own, as the steps of a loop that read a
- * slice each: their rows never meet.  -1: there is none. */
-static int place_apart(Back *k, const Block *r, const Contribution *from, int n)
+ * slice each: their rows never meet, and they are put in its order.  -1: there is none. */
+static int place_apart(Back *k, const Block *r, Contribution *from, int n)
 {
-    int64_t *at = ARENA_ARRAY(k->a, int64_t, n);
+    Apart *at = ARENA_ARRAY(k->a, Apart, n);
 
     for (int i = 0; i < r->n_id; i++) {
         bool apart = true;
@@ -109,12 +111,14 @@ static int place_apart(Back *k, const Block *r, const Contribution *from, int n)
                 analyse_constants(k->p, b);
             const Expr *e = b->col[from[c].id[i]].constant;
             apart = e && e->op == OP_lit_int;
-            at[c] = apart ? e->i : 0;
+            at[c] = (Apart){ apart ? e->i : 0, from[c] };
         }
         if (apart)
             qsort(at, (size_t)n, sizeof *at, by_constant);
         for (int c = 1; c < n && apart; c++)
-            apart = at[c - 1] != at[c];
+            apart = at[c - 1].at != at[c].at;
+        for (int c = 0; c < n && apart; c++)
+            from[c] = at[c].c;
         if (apart)
             return i;
     }
