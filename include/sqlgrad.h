@@ -147,6 +147,9 @@ SQLGRAD_API int sqlgrad_emit(sqlgrad *s, const char *model);
 /** Write what a stage made of the model, as events of kind SQLGRAD_OUT. */
 SQLGRAD_API int sqlgrad_explain(sqlgrad *s, const char *model);
 
+/** Draw the model's tables and steps, to the file "out" or, in Graphviz's language, as an event of kind SQLGRAD_OUT. */
+SQLGRAD_API int sqlgrad_graph(sqlgrad *s, const char *model);
+
 /** Import data files into a table.
  *
  *  format   "idx", "cifar10", "image", "text", "csv" or "npy".

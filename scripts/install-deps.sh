@@ -11,7 +11,7 @@
 set -u
 
 build="gcc make libc6-dev libpg-query-dev libprotobuf-c-dev libsqlite3-dev zlib1g-dev libpng-dev libisl-dev"
-test="sqlite3 pkg-config python3 python3-numpy python3-torch"
+test="sqlite3 graphviz pkg-config python3 python3-numpy python3-torch"
 demo="sqlite3 dataset-fashion-mnist"
 bench="python3 python3-numpy python3-torch dataset-fashion-mnist libopenblas0"
 

@@ -25,6 +25,7 @@ from `sqlgrad_errid`. Ids stay the same when messages get better. An error in th
 | `cc` | the C compiler that the native engine uses; it does without |
 | `db`, `data` | databases and files to import |
 | `train`, `api` | training; options and commands |
+| `plot`, `graph` | pictures |
 | `mem` | no memory |
 
 The exit status says whose turn it is: 1 the input's, 2 the command line's, 3 the machine's.

@@ -151,8 +151,6 @@ Code command_emit(Job *j)
 
 /* ---- explain ---- */
 
-#define EXPLAIN_BATCH 128
-
 typedef enum Stage { STAGE_bind, STAGE_grad, STAGE_opt, STAGE_sql, STAGE_loop, STAGE_c } Stage;
 typedef struct Explain { EmitPlan e; Stage stage; bool differentiate; } Explain;
 
@@ -216,7 +214,7 @@ static Code stage_word(Job *j, Stage *out)
 /* The first batch, if there are batches. */
 static Code first_batch(Job *j, const EngineOps *ops, Engine *g, const Bound *b)
 {
-    const int64_t want = opt_int(j->o, OPT_batch, EXPLAIN_BATCH);
+    const int64_t want = opt_int(j->o, OPT_batch, FIRST_BATCH);
     Table keys = { 0 }, first = { 0 };
     Code rc = batch_keys(b->p, b->feed, b->n_feeds, &keys, &j->e);
 
@@ -230,20 +228,28 @@ static Code first_batch(Job *j, const EngineOps *ops, Engine *g, const Bound *b)
     return rc;
 }
 
+Code engine_first(Job *j, Bound *b, bool times, const EngineOps **ops, Engine **g)
+{
+    EngineOpts eo;
+    Code rc = engine_pick(j, ops, &eo);
+
+    eo.times = times;
+    eo.threads = times ? 1 : eo.threads;
+    inputs_feed(j, b);
+    if (rc == OK) rc = (*ops)->open(g, b->p, &eo, &j->e);
+    for (int k = 0; k < b->n_feeds && rc == OK; k++)
+        rc = (*ops)->bind(*g, b->feed[k].base, b->feed[k].t, &j->e);
+    return rc == OK ? first_batch(j, *ops, *g, b) : rc;
+}
+
 /* What the engine makes of the program is known once it has run. */
 static Code explain_engine(Job *j, Explain *x)
 {
     EmitPlan *e = &x->e;
     const EngineOps *ops;
-    EngineOpts eo;
     Engine *g = NULL;
-    Code rc = engine_pick(j, &ops, &eo);
+    Code rc = engine_first(j, &e->bound, false, &ops, &g);
 
-    inputs_feed(j, &e->bound);
-    if (rc == OK) rc = ops->open(&g, e->bound.p, &eo, &j->e);
-    for (int k = 0; k < e->bound.n_feeds && rc == OK; k++)
-        rc = ops->bind(g, e->bound.feed[k].base, e->bound.feed[k].t, &j->e);
-    if (rc == OK) rc = first_batch(j, ops, g, &e->bound);
     if (rc == OK) rc = ops->run(g, e->keep, e->n_keep, true, &j->e);
     if (rc == OK) rc = ops->explain(g, x->stage == STAGE_c, &e->out, &j->e);
     if (g)

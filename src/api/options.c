@@ -180,6 +180,12 @@ static const char *const manual[] = {
     "  sqlgrad plot --db trained.db --table conv1_weight --axes r,c,in_channel --scale 8 --out filters.png\n"
     "  sqlgrad plot --db out.db --table attention --axes q,k --value p --colors heat --scale 6 --out attention.png\n"
     "  sqlgrad plot --db out.db --table embedding --axes x,y,word --out words.svg\n",
+    "Tables in red are data, in blue parameters, in boxes what the model computes; a thick frame is the loss, a dashed one a\n"
+    "metric.  With --db the model is evaluated once, on its first batch, and each table says how large it is.  --what grad\n"
+    "adds the gradients.  Without --out the picture is printed in the language of Graphviz, whose dot draws the others.\n\n"
+    "  sqlgrad graph model.sql --db data.db --out model.svg\n"
+    "  sqlgrad graph model.sql --db data.db --batch 32 --time --what grad --out model.png\n"
+    "  sqlgrad graph model.sql > model.dot\n",
 };
 
 _Static_assert(COUNT_OF(manual) == COUNT_OF(command_info), "a manual text for each command");

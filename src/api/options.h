@@ -21,21 +21,22 @@
     C('x', explain, "MODEL.sql", "what each stage made of the model")                              \
     C('c', check,   "MODEL.sql", "gradients against finite differences")                           \
     C('i', import,  "FORMAT FILE...", "data files (idx, cifar10, image, text, csv, npy) into a table") \
-    C('p', plot,    "[DB...]",   "curves of training, images or points of a table")
+    C('p', plot,    "[DB...]",   "curves of training, images or points of a table")  \
+    C('d', graph,   "MODEL.sql", "the model's tables and steps as a picture")
 
 #define OPTIONS(X)                                                                                 \
-    X(db,        "db",          't', "DB",     "rgtvexcip", "the database with the data, read-only but for train and import") \
-    X(state,     "state",       't', "DB",     "rgtvexc", "where parameters and training state live (--db if not given)") \
-    X(params,    "params",      't', "DB[:RUN]", "rgtvec", "start from the parameters of another state database") \
-    X(bind,      "bind",        'l', "T=DBTABLE", "rgtvexc", "read DBTABLE of the database where the model says T") \
-    X(set,       "set",         'l', "NAME=NUMBER", "rgtvexc", "the number that :NAME stands for")  \
+    X(db,        "db",          't', "DB",     "rgtvexcipd", "the database with the data, read-only but for train and import") \
+    X(state,     "state",       't', "DB",     "rgtvexcd", "where parameters and training state live (--db if not given)") \
+    X(params,    "params",      't', "DB[:RUN]", "rgtvecd", "start from the parameters of another state database") \
+    X(bind,      "bind",        'l', "T=DBTABLE", "rgtvexcd", "read DBTABLE of the database where the model says T") \
+    X(set,       "set",         'l', "NAME=NUMBER", "rgtvexcd", "the number that :NAME stands for")  \
     X(show,      "show",        'l', "T[,T]",  "rgvp",      "tables to print; plot: names to draw (all)")                       \
-    X(out,       "out",         't', "DB",     "rgvp",     "the database, or picture, to write to instead of printing") \
-    X(loss,      "loss",        't', "T",      "gtexc",    "the table to differentiate (the @loss table)") \
-    X(wrt,       "wrt",         'l', "T[,T]",  "gtexc",    "tables to differentiate by (all @param tables)") \
+    X(out,       "out",         't', "DB",     "rgvpd",     "the database, or picture, to write to instead of printing") \
+    X(loss,      "loss",        't', "T",      "gtexcd",    "the table to differentiate (the @loss table)") \
+    X(wrt,       "wrt",         'l', "T[,T]",  "gtexcd",    "tables to differentiate by (all @param tables)") \
     X(epochs,    "epochs",      'i', "N",      "te",       "train so many times over the data")      \
     X(steps,     "steps",       'i', "N",      "te",       "train so many steps")                    \
-    X(batch,     "batch",       'p', "N",      "te",       "batch keys a step; all of them if not given") \
+    X(batch,     "batch",       'p', "N",      "ted",       "batch keys a step; all of them if not given") \
     X(optimizer, "optimizer",   't', "SPEC",   "tex",      "sgd, adam, adamw, rmsprop, adagrad, signsgd, 'sgd(momentum=0.9)'") \
     X(lr,        "lr",          't', "X",      "tex",      "learning rate: a number, or of step, epoch, steps, epochs") \
     X(decay,     "weight-decay",'n', "X",      "tex",      "weight decay")                           \
@@ -47,8 +48,8 @@
     X(fresh,     "fresh",       'f', "",       "t",        "start from new parameters even if there are some") \
     X(resume,    "resume",      'f', "",       "t",        "go on with the newest run, with its options") \
     X(ckpt_every,"checkpoint-every", 'p', "N", "t",        "save every N steps (every 30 s if not given)") \
-    X(seed,      "seed",        'i', "N",      "rgtvec",   "seed of all random numbers (0)")          \
-    X(what,      "what",        't', "WHAT",   "e",        "forward, grad or step (forward)")         \
+    X(seed,      "seed",        'i', "N",      "rgtvecd",   "seed of all random numbers (0)")          \
+    X(what,      "what",        't', "WHAT",   "ed",        "forward, grad or, for emit, step (forward)")         \
     X(dialect,   "dialect",     't', "NAME",   "e",        "sqlite; later duckdb, postgres, trino")    \
     X(stage,     "stage",       't', "STAGE",  "x",        "bind, grad, opt, sql, loop or c (bind)")   \
     X(table,     "table",       't', "T",      "ip",        "table for the data; plot: table to draw")                      \
@@ -72,25 +73,26 @@
     X(colors,    "colors",      't', "NAME",   "p",        "of images: grey, heat or signed (grey)")  \
     X(ascii,     "ascii",       'f', "",       "p",        "plain characters only (set where the terminal has no UTF-8)") \
     X(columns,   "columns",     'p', "N",      "p",        "characters across (the terminal's, or 80)") \
+    X(time,      "time",        'f', "",       "d",        "say what each step takes, on one thread")  \
     X(append,    "append",      'f', "",       "i",        "add to an existing table")                \
     X(replace,   "replace",     'f', "",       "i",        "replace an existing table")               \
-    X(engine,    "engine",      't', "NAME",   "rgtvxc",   "native, or sql inside the database")      \
-    X(precision, "precision",   't', "P",      "rgtv",     "f32 or f64 (f32)")                        \
-    X(threads,   "threads",     'p', "N",      "rgtvc",    "threads of the native engine (all cores)") \
-    X(memory,    "memory",      'p', "MB",     "rgtvc",    "what the engine may plan for (three quarters of the machine's)") \
-    X(no_loops,  "no-loops",    'f', "",       "rgtvxc",   "join everything row by row, compile nothing (for finding bugs)") \
-    X(all_loops, "all-loops",   'f', "",       "rgtvxc",   "compile every loop nest, also where little is to be done") \
-    X(keep_c,    "keep-c",      't', "FILE",   "rgtvxc",   "write the C that the native engine has compiled") \
+    X(engine,    "engine",      't', "NAME",   "rgtvxcd",   "native, or sql inside the database")      \
+    X(precision, "precision",   't', "P",      "rgtvd",     "f32 or f64 (f32)")                        \
+    X(threads,   "threads",     'p', "N",      "rgtvcd",    "threads of the native engine (all cores)") \
+    X(memory,    "memory",      'p', "MB",     "rgtvcd",    "what the engine may plan for (three quarters of the machine's)") \
+    X(no_loops,  "no-loops",    'f', "",       "rgtvxcd",   "join everything row by row, compile nothing (for finding bugs)") \
+    X(all_loops, "all-loops",   'f', "",       "rgtvxcd",   "compile every loop nest, also where little is to be done") \
+    X(keep_c,    "keep-c",      't', "FILE",   "rgtvxcd",   "write the C that the native engine has compiled") \
     X(chunk,     "chunk",       'p', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
     X(json,      "json",        'f', "",       "rgtvci",   "one JSON object a line")                  \
-    X(quiet,     "quiet",       'f', "",       "rgtvexcip", "no notes, no progress")                   \
-    X(no_pass,   "no-pass",     'l', "NAME",   "rgtvexc",  "leave a pass out (for finding bugs)")     \
-    X(verify,    "verify",      'f', "",       "rgtvexc",  "check the program after every pass")      \
-    X(dump,      "dump",        'l', "STAGE[,STAGE]", "rgtvexc", "print the program after bind, grad, a pass, or all") \
-    X(dump_dir,  "dump-dir",    't', "DIR",    "rgtvexc",  "write dumps to DIR/00-bind.sql, … (of all stages if no --dump)") \
+    X(quiet,     "quiet",       'f', "",       "rgtvexcipd", "no notes, no progress")                   \
+    X(no_pass,   "no-pass",     'l', "NAME",   "rgtvexcd",  "leave a pass out (for finding bugs)")     \
+    X(verify,    "verify",      'f', "",       "rgtvexcd",  "check the program after every pass")      \
+    X(dump,      "dump",        'l', "STAGE[,STAGE]", "rgtvexcd", "print the program after bind, grad, a pass, or all") \
+    X(dump_dir,  "dump-dir",    't', "DIR",    "rgtvexcd",  "write dumps to DIR/00-bind.sql, … (of all stages if no --dump)") \
     X(progress,  "progress",    'f', "",       "t",        "send progress lines (set on a terminal)") \
     X(color,     "color",       'f', "",       "p",        "use the terminal's colours (set on a terminal)") \
-    X(show_ids,  "show-ids",    'f', "",       "rgtvexcip", "put the id after each error and note")
+    X(show_ids,  "show-ids",    'f', "",       "rgtvexcipd", "put the id after each error and note")
 
 typedef enum OptId {
 #define X(c, name, kind, arg, commands, help) OPT_##c,

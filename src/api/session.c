@@ -398,6 +398,7 @@ static Code dispatch(Job *j, const Args *a)
     case 'c': return command_check(j);
     case 'i': return command_import(j, a->format, a->file, a->n);
     case 'p': return command_plot(j, a->file, a->n);
+    case 'd': return command_graph(j, a->model);
     }
     BUG("no command %c", j->cmd->letter);
 }
@@ -428,6 +429,7 @@ MODEL_COMMAND(train)
 MODEL_COMMAND(check)
 MODEL_COMMAND(emit)
 MODEL_COMMAND(explain)
+MODEL_COMMAND(graph)
 
 int sqlgrad_import(sqlgrad *s, const char *format, const char *const *file, int n)
 {

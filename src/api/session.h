@@ -113,6 +113,10 @@ void passes_run(Job *j, Prog *p, Block **keep, int n_keep);
 Code passes_check(Job *j);                                                  /* the names that --no-pass and --dump give */
 const char **list_option(Job *j, OptId k, int *n);                          /* NULL if not set */
 Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo);
+/* An engine that holds b's tables and the first batch; times: on one thread, keeping what each block takes.  *g is to
+ * be closed even after an error, unless NULL. */
+#define FIRST_BATCH 128                     /* keys, unless --batch says another number */
+Code engine_first(Job *j, Bound *b, bool times, const EngineOps **ops, Engine **g);
 /* Compile p forward for targets: chunked if there are more batch keys than a chunk. */
 Code forward_plan(Job *j, Bound *b, Block **target, int n, Table *keys, Forward *out);
 
@@ -136,5 +140,6 @@ Code command_emit(Job *j);
 Code command_explain(Job *j);
 Code command_check(Job *j);
 Code command_import(Job *j, const char *format, const char *const *file, int n);
+Code command_graph(Job *j, const char *model);
 Code command_plot(Job *j, const char *const *db, int n);
 #endif

@@ -171,7 +171,8 @@
     E(plot_data, "plot.data", "no history, run or name to draw, or a table that cannot be drawn so") \
     E(plot_file, "plot.file", "a picture that cannot be written, or does not fit in memory")       \
     E(plot_log, "plot.log", "note: values that a logarithmic axis cannot show")                    \
-    E(plot_some, "plot.some", "note: not all images or labels are drawn")
+    E(plot_some, "plot.some", "note: not all images or labels are drawn")                          \
+    E(graph_dot, "graph.dot", "Graphviz's dot, which draws what graph writes, is missing or failed")
 
 #define ERRORS(E)                                                                                  \
     ERRORS_BASE(E) ERRORS_FRONT(E) ERRORS_QUERY(E) ERRORS_PASS(E) ERRORS_EXEC(E) ERRORS_DB(E) ERRORS_DATA(E)       \

@@ -105,7 +105,7 @@ static int read_option(char **argv, int argc, int *i)
 
 static const struct { const char *name; int (*run)(sqlgrad *s, const char *model); } commands[] = {
     { "run", sqlgrad_run }, { "grad", sqlgrad_grad }, { "train", sqlgrad_train }, { "eval", sqlgrad_eval },
-    { "emit", sqlgrad_emit }, { "explain", sqlgrad_explain }, { "check", sqlgrad_check },
+    { "emit", sqlgrad_emit }, { "explain", sqlgrad_explain }, { "check", sqlgrad_check }, { "graph", sqlgrad_graph },
 };
 
 static int run_command(const char *command, const char **word, int n)
@@ -124,7 +124,7 @@ static int run_command(const char *command, const char **word, int n)
             return usage(what);
         }
     snprintf(what, sizeof what, "no command \"%.100s\"; there are run, grad, train, eval, emit, explain, check, import, "
-             "plot", command);
+             "plot, graph", command);
     return usage(what);
 }
 

@@ -9,12 +9,12 @@
 #include "exec/cc.h"
 
 #include "exec/cc_store.h"
+#include "exec/spawn.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -218,24 +218,6 @@ static char **compiler_env(CcJob *j, const char *tmp)
     return v;
 }
 
-/* Signals as a program expects them, whatever the host does with its own: an ignored SIGCHLD would keep a compiler
- * from waiting for its parts. */
-static void spawn_attr(posix_spawnattr_t *at)
-{
-    static const int usual[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGALRM };
-    sigset_t none, set;
-
-    sigemptyset(&none);
-    sigemptyset(&set);
-    for (size_t k = 0; k < COUNT_OF(usual); k++)
-        sigaddset(&set, usual[k]);
-    posix_spawnattr_init(at);
-    posix_spawnattr_setsigmask(at, &none);
-    posix_spawnattr_setsigdefault(at, &set);
-    posix_spawnattr_setpgroup(at, 0);
-    posix_spawnattr_setflags(at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-}
-
 static Code start_compiler(CcJob *j, const Work *w, const char **argv, pid_t *pid, Err *e)
 {
     const char *log = arena_printf(&j->arena, "%s/" LOG_NAME, w->path);
@@ -254,35 +236,16 @@ static Code start_compiler(CcJob *j, const Work *w, const char **argv, pid_t *pi
                : OK;
 }
 
-static void end_compiler(pid_t pid)
-{
-    kill(-pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
-/* Its status as waitpid gives it.  Where somebody else waits for every child, or the host ignores SIGCHLD, nobody
- * knows it: what was made decides. */
+/* Its status as waitpid gives it. */
 static Code wait_compiler(const CcJob *j, pid_t pid, int *status, Err *e)
 {
-    const double limit = cc_clock() + MAX_SECONDS;
-    const struct timespec nap = { .tv_nsec = 2000000 };
-
-    for (;;) {
-        const pid_t got = waitpid(pid, status, WNOHANG);
-        if (got == pid)
-            return OK;
-        *status = 0;
-        if (got < 0 && errno != EINTR)
-            return OK;
-        if (cc_stopped(j) || cc_clock() > limit) {
-            end_compiler(pid);
-            return cc_stopped(j) ? cc_interrupted(e)
-                                 : err_set(e, E_ENV, ERR_cc_failed, "the C compiler did not end within %d minutes",
-                                           MAX_SECONDS / 60);
-        }
-        nanosleep(&nap, NULL);
+    switch (spawn_wait(pid, MAX_SECONDS, j->o->stop, status)) {
+    case SPAWN_stopped: return cc_interrupted(e);
+    case SPAWN_late:
+        return err_set(e, E_ENV, ERR_cc_failed, "the C compiler did not end within %d minutes", MAX_SECONDS / 60);
+    case SPAWN_done: break;
     }
+    return OK;
 }
 
 /* The first lines of what it said, without the path of the working directory, indented but for the first. */

@@ -19,6 +19,7 @@ typedef struct EngineOpts {
     volatile int *stop;         /* set from a signal handler: long phases end with E_STOPPED */
     bool no_loops;              /* native: tuple lists only; nothing is compiled */
     bool all_loops;             /* native: compile nests however little they have to do */
+    bool times;                 /* native: keep what each block took, for block_seconds */
     const char *keep_c;         /* native: a file that generated C is added to, made by the caller; or NULL */
     /* native: called where it must do without a compiler; or NULL */
     void (*no_cc)(void *arg, const Err *why); void *no_cc_arg;
@@ -50,6 +51,8 @@ typedef struct EngineOps {
     Code (*explain)(Engine *, bool text, Buf *out, Err *e);
     /* Seconds spent on making machine code, or finding it in the cache; NULL: it makes none. */
     double (*code_seconds)(const Engine *);
+    /* With EngineOpts.times: the mean seconds that computing a block took; below 0: it was not computed.  NULL: none kept. */
+    double (*block_seconds)(const Engine *, const Block *);
 } EngineOps;
 
 struct Engine { const EngineOps *ops; };        /* the first member of each engine's own structure */

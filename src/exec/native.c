@@ -111,6 +111,13 @@ static double rel_megabytes(const Rel *r)
     return 1e-6 * (double)sum;
 }
 
+static bool trace_wanted(void)
+{
+    const char *s = getenv("SQLGRAD_TRACE");
+
+    return s && strstr(s, "exec");
+}
+
 /* SQLGRAD_TRACE=exec: what each block was and took, on stderr. */
 static void print_trace(const Native *n)
 {
@@ -140,7 +147,7 @@ static void native_close(Engine *e)
 
     if (!n)
         return;
-    if (n->trace)
+    if (trace_wanted())
         print_trace(n);
     for (int k = 0; k < n->n_rels; k++) {
         Rel *r = &n->rel[k];
@@ -177,7 +184,7 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->p = p;
     n->o = *o;
     n->err = e;
-    n->trace = getenv("SQLGRAD_TRACE") && strstr(getenv("SQLGRAD_TRACE"), "exec");
+    n->trace = o->times || trace_wanted();
     n->k = kern_for(o->f64);
     n->esz = o->f64 ? sizeof(double) : sizeof(float);
     n->limit = o->mem_limit ? o->mem_limit : mem_default_limit();
@@ -286,7 +293,7 @@ static bool evaluate(Native *n, Rel *r)
         return false;
     if (!r->plan.settled && !plan_settle(n, r))         /* a nest that could not be compiled */
         return false;
-    const double t1 = native_seconds(n);
+    const double t1 = native_seconds(n), flushed = n->flushed;
     const bool moved = plan_inputs_moved(r);
     if (moved && !(r->plan.nest ? nest_compute(n, r) : nest_flush(n) && plan_compute(n, r)))
         return false;
@@ -294,7 +301,7 @@ static bool evaluate(Native *n, Rel *r)
     r->spent.computed += moved;
     r->spent.settling += t1 - t0;
     if (!r->queued && !(r->plan.nest && r->plan.laned))
-        r->spent.computing += native_seconds(n) - t1;
+        r->spent.computing += native_seconds(n) - t1 - (n->flushed - flushed);
     return true;
 }
 
@@ -732,7 +739,17 @@ static const Block *native_nonfinite(Engine *e)
     return NULL;
 }
 
+static double native_block_seconds(const Engine *e, const Block *b)
+{
+    const Native *n = (const Native *)(const void *)e;
+
+    for (int k = 0; k < n->n_rels; k++)
+        if (n->rel[k].b == b && n->rel[k].spent.computed)
+            return n->rel[k].spent.computing / n->rel[k].spent.computed;
+    return -1;
+}
+
 const EngineOps engine_native = {
     "native", native_open, native_close, native_bind, native_batch, native_run, native_assign, native_fetch,
-    native_nonfinite, nest_explain, nest_seconds
+    native_nonfinite, nest_explain, nest_seconds, native_block_seconds
 };

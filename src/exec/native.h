@@ -371,7 +371,7 @@ struct Native {
     const Block *at;            /* being worked on, for messages */
     Table batch_keys; bool have_batch;
     uint64_t batch_ver;
-    bool trace;
+    bool trace; double flushed;     /* flushed: seconds that nests put off took, which are not those of who made them run */
     struct AssignMap *assign_map;
     bool *blind;                /* by block id: see lower_block */
     bool ahead;                 /* settling before anything is computed: what needs values waits */

@@ -321,6 +321,7 @@ bool nest_flush(Native *n)
 
     if (n->n_queue == 0)
         return true;
+    const double from = native_seconds(n);
     Together t = { .n = n, .L = n->queue_L };
     t.parts = nest_parts(n, t.L);
     for (int k = 0; ok && k < n->n_queue; k++)
@@ -340,6 +341,7 @@ bool nest_flush(Native *n)
     n->n_queue = 0;
     for (int k = 0; k < done; k++)
         rel_done(n, n->queue[k]);
+    n->flushed += native_seconds(n) - from;
     return ok;
 }
 
