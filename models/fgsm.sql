@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- fgsm.sql - adversarial images: the network of fashion.sql is left as it is, and the images move against it.
+--
+-- The fast gradient sign method is one step of sign descent up the loss, over the data.  With a network trained
+-- as fashion.sql says, its parameters in ~/fashion.db, and a thousand test images:
+--
+--   sqlgrad import idx t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz --db few.db --limit 1000 \
+--           --table samples --labels labels --as 'val/255.0'
+--   sqlgrad train models/fgsm.sql --db few.db --params ~/fashion.db --state attacked.db --steps 1 --set eps=0.1
+--   sqlgrad eval models/fgsm.sql --db few.db --params ~/fashion.db --state attacked.db
+--
+-- Several steps of eps/steps each, none leaving the cube of half side eps round its image, do more harm:
+--
+--   sqlgrad train models/fgsm.sql --db few.db --params ~/fashion.db --state attacked.db --fresh --steps 10 --set eps=0.1
+--
+-- RESULTS
+
+-- @set eps = 0.1
+-- @maximize x_ent_loss over samples clamp(0, 1) using signsgd(lr = :eps / steps)
+-- @include 'fashion.sql'
