@@ -14,7 +14,10 @@
 --
 --   sqlgrad train models/fgsm.sql --db few.db --params ~/fashion.db --state attacked.db --fresh --steps 10 --set eps=0.1
 --
--- RESULTS
+-- Accuracy in per cent of a network trained for two epochs, at eps 0, .05, .1, .15, .2, .25, .3:
+--
+--   one step   86.4  49.0  20.9  7.6  2.3  0.6  0.0
+--   ten steps  86.4  43.9  11.9  2.5  0.6  0.0  0.0
 
 -- @set eps = 0.1
 -- @maximize x_ent_loss over samples clamp(0, 1) using signsgd(lr = :eps / steps)

@@ -64,7 +64,8 @@ def training(args, spec, db, run, got):
                 got["step", name, f"{line['step']}{'abcdefg'[k - 1] if k else ''}"] = value
     con = sqlite3.connect(state)
     con.row_factory = sqlite3.Row
-    for table, p in spec.params.items():
+    for table in spec.moved:
+        p = spec.params[table]
         enter(got, f"{table}@{name}", table, p, [dict(r) for r in con.execute(f"SELECT * FROM {table}")])
     con.close()
 

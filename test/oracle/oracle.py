@@ -27,7 +27,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
-          "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec"]
+          "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
+          "fgsm", "batchnorm"]
 
 
 def wave(k, phase):
@@ -96,15 +97,16 @@ class Spec:
     noise    {table: noise.Noise}: tables with -- @noise.  Then `torch` takes the step as well
     bind     {table: table of data}: noise that is held still
     after    function(torch, {table: tensor}, {table: its values before the step}): what @update and clamp do; tables
-             that only it changes stand in no goal
+             that only it changes stand in no goal, but in `kept`
     """
 
     def __init__(self, model, loss, data, params, torch, runs, sets=None, mend=(), no_decay=(), goals=None, bind=None,
-                 after=None, noise=None):
+                 after=None, noise=None, kept=()):
         self.model, self.loss, self.data, self.params = model, loss, data, params
         self.torch, self.runs, self.sets, self.mend, self.no_decay = torch, runs, sets or {}, mend, no_decay
         self.goals, self.bind, self.after = goals or [(loss, 1, list(params))], bind or {}, after
         self.noise = noise or {}
+        self.moved = [t for goal in self.goals for t in goal[2]] + list(kept)
 
     def losses(self, torch, p, step=0):
         """{loss: tensor}, the first objective's first."""
@@ -244,8 +246,8 @@ def train(torch, spec, ref, name, flags, steps):
         if spec.after:
             with torch.no_grad():
                 spec.after(torch, p, was)
-    for table, t in p.items():
-        describe(ref, f"{table}@{name}", table, keyed(spec.params[table], t), 5)
+    for table in spec.moved:
+        describe(ref, f"{table}@{name}", table, keyed(spec.params[table], p[table]), 5)
 
 
 def tensors(torch, spec):
@@ -313,10 +315,16 @@ class Deviation:
         return math.sqrt(math.fsum((v - mean) ** 2 for v in self.x) / (len(self.x) - 1))
 
 
+def source(path):
+    """A model's text with what it includes."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    return re.sub(r"-- @include '([^']*)'", lambda m: source(os.path.join(os.path.dirname(path), m[1])), text)
+
+
 def statements(spec):
     """The model's queries as SQLite means them; declarations and parameters are in the database."""
-    with open(os.path.join(TOP, spec.model), encoding="utf-8") as f:
-        text = f.read()
+    text = source(os.path.join(TOP, spec.model))
     text = re.sub(r"-- @eval\s*CREATE TABLE [^;]*;", "", text)
     sets = {**dict(re.findall(r"-- @set (\w+) = (\S+)", text)), **spec.sets}
     text = re.sub(r"--[^\n]*", "", text)
