@@ -125,7 +125,7 @@ static Case *new_case(int id, int n_lanes)
 {
     Case *c = ARENA_NEW(&arena, Case);
 
-    c->n = (Nest){ .id = id, .split = -1, .lanes = n_lanes > 0 };
+    c->n = (Nest){ .id = id, .code = id, .split = -1, .lanes = n_lanes > 0 };
     c->n_lanes = n_lanes > 0 ? n_lanes : 1;
     return c;
 }
