@@ -28,13 +28,12 @@ static inline void philox4x32(const uint32_t ctr[4], const uint32_t key[2], uint
 }
 
 /* The operator `draw`.  One more key of a row, from place 0, key by key (a text through hash_bytes); never
- * negative, so that it is a key itself. */
+ * negative, so that it is a key itself.  Philox mixes places; here they only have to differ.  Multiples of the golden
+ * ratio keep the distance 2^64 / (sqrt 5 n) up to the n-th, so that two integer keys never meet while the product of
+ * their ranges is below 2^61. */
 static inline int64_t draw_place(int64_t place, uint64_t key)
 {
-    uint64_t h = (uint64_t)place * 0x9E3779B97F4A7C15ull + key;
-
-    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93ull;
-    return (int64_t)((h ^ h >> 32) & INT64_MAX);
+    return (int64_t)(((uint64_t)place * 0x9E3779B97F4A7C15ull + key) & INT64_MAX);
 }
 
 /* 64 random bits for a row; streams 2 k and 2 k + 1 are the halves of one block. */
@@ -79,8 +78,7 @@ static inline void draw_many(int64_t stream, int64_t seed, int64_t step, const i
     }
 }
 
-/* The bits as a number in [0, 1); in single precision the first 24 of them, so that it stays below 1. */
+/* The bits as a number in [0, 1).  In single precision the first 24 count, so that it stays below 1. */
 static inline double draw_unit(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
-static inline float draw_unit_f32(uint64_t bits) { return (float)(int32_t)(bits >> 40) * 0x1p-24f; }
 
 #endif

@@ -398,17 +398,28 @@ static void run_print(Frame *f, const Ins *i, size_t n)
 
 /* ---- random numbers ---- */
 
+static uint64_t text_key(const Frame *f, int64_t code)
+{
+    const char *s = IS_KEY(code) ? dict_text(&f->n->dict, code) : "";
+
+    return hash_bytes(s, strlen(s));
+}
+
 static void run_place(Frame *f, const Ins *i, size_t n)
 {
     const int64_t *place = f->data[i->a], *key = f->data[i->b];
-    int64_t *d = f->data[i->dst];
+    int64_t *restrict d = f->data[i->dst];
 
     note_bad(f, key, n);
-    for (size_t k = 0; k < n; k++) {
-        const char *s = i->kind == IN_place_text && IS_KEY(key[k]) ? dict_text(&f->n->dict, key[k]) : NULL;
-        d[k] = !IS_KEY(place[k]) || !IS_KEY(key[k]) ? KEY_NULL
-             : draw_place(place[k], s ? hash_bytes(s, strlen(s)) : (uint64_t)key[k]);
-    }
+    if (i->kind == IN_place_text)
+        for (size_t k = 0; k < n; k++)
+            d[k] = draw_place(place[k], text_key(f, key[k]));
+    else
+        for (size_t k = 0; k < n; k++)
+            d[k] = draw_place(place[k], (uint64_t)key[k]);
+    for (size_t k = 0; f->t->reg[i->dst].nulls && k < n; k++)
+        if (place[k] == KEY_NULL || key[k] == KEY_NULL)
+            d[k] = KEY_NULL;
 }
 
 static void run_draw(Frame *f, const Ins *i, size_t n)

@@ -32,9 +32,7 @@ def philox(ctr, key):
 def place(keys):
     h = 0
     for key in keys:
-        h = (h * 0x9E3779B97F4A7C15 + (hash_text(key) if isinstance(key, str) else key)) & BITS
-        h = (h ^ h >> 32) * 0xD6E8FEB86659FD93 & BITS
-        h = (h ^ h >> 32) & BITS >> 1
+        h = (h * 0x9E3779B97F4A7C15 + (hash_text(key) if isinstance(key, str) else key)) & BITS >> 1
     return h
 
 
