@@ -13,7 +13,7 @@
 --   sqlgrad import idx t10k-images-idx3-ubyte.gz --db ~/denoise.db --table test_samples --as 'val/255.0'
 --   sqlgrad train models/denoise.sql --db ~/denoise.db --epochs 5 --batch 128 --eval-bind samples=test_samples
 --
--- After 5 epochs the mean squared error of the 10,000 test images is 0.0215; that of the noise alone is 0.0901.
+-- After 5 epochs the mean squared error of the 10,000 test images is 0.0204; that of the noise alone is 0.0900.
 
 -- @set side = 28
 -- @set hidden = 256

@@ -14,7 +14,7 @@
 --   sqlgrad eval models/word2vec.sql --db words.db --show nearest
 --
 -- The loss falls from 4.16 (six times ln 2) to 2.0; among the nearest words: free - software, copyright - holder, source -
--- corresponding, patent - law.
+-- corresponding, license - patent.
 
 -- @set dims = 32
 -- @set reach = 3
