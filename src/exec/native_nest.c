@@ -14,7 +14,7 @@
 
 typedef struct NestLib { struct NestLib *next; CcLib lib; } NestLib;
 
-/* Numbers of the widest vectors the CPU has, or of narrower ones if batches are small: one width for all of a run,
+/* As many as the widest vectors the CPU has hold numbers, or fewer if batches are small: one number for all of a run,
  * since the order of sums depends on it. */
 size_t nest_width(Native *n)
 {
@@ -47,7 +47,8 @@ Parts nest_parts(Native *n, size_t L)
 /* AVX-512 has 32 registers for vectors of any width. */
 static Target target_of(Native *n)
 {
-    return (Target){ .f64 = n->o.f64, .W = (int)nest_width(n), .regs = kern_vector_bytes() == 64 ? 32 : 16,
+    return (Target){ .f64 = n->o.f64, .W = (int)(kern_vector_bytes() / n->esz), .B = (int)nest_width(n),
+                     .regs = kern_vector_bytes() == 64 ? 32 : 16,
                      .blocks = n->have_batch ? (int)nest_parts(n, n->batch_keys.n_rows).step : 0 };
 }
 

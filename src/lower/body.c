@@ -44,7 +44,7 @@ bool gen_turns(const Nest *n, const Operand *o)
 Addr gen_addr(const Gen *g, int buf, const Affine *a)
 {
     const NestBuf *b = &g->n->buf[buf];
-    const int64_t unit = b->lanes ? g->t->W : 1;
+    const int64_t unit = b->lanes ? g->t->B : 1;
     Addr r = { .buf = buf, .c = a->c * unit };
 
     for (int l = 0; l < g->n->n_loops; l++)
@@ -190,14 +190,29 @@ static Val load_turned(Gen *g, const Operand *o)
     const int64_t n = g->n_turned, at = (g->off[g->n->sched.vec] - g->turn_at) / g->t->W;
     int64_t k[N_VARS] = { [IN_VAR] = n };
 
-    return named(g, T_REAL, true, gen_text(g, "turned%d[%lld * (b - c0)%s]", (int)(o - g->n->opd), (long long)(n * g->t->W),
+    return named(g, T_REAL, true, gen_text(g, "turned%d[%lld * (b - c0)%s]", (int)(o - g->n->opd), (long long)(n * g->t->B),
                                            gen_sum(g, g->off[IN_VAR] * n + at, k, false, true)));
+}
+
+/* What loads a vector of it; *step: how far apart its parts are, 0: adjacent. */
+static const char *load_name(const Gen *g, const Operand *o, int64_t *step)
+{
+    const bool lanes = g->n->buf[o->index].lanes, near = *step == 0 || *step == 1;
+    const int64_t k = *step;
+
+    *step = near ? 0 : lanes ? k * g->t->B : k;
+    if (lanes)
+        return g->t->B == g->t->W || k == 1 ? "ld" : k ? "ldk_blocks" : "ld_block";
+    if (g->n->sched.packed)
+        return near ? "ld_each" : "ldk_each";
+    return near ? "ld" : "ldk";
 }
 
 static Val load_value(Gen *g, const Operand *o)
 {
     const Addr a = gen_addr(g, o->index, &o->at);
-    const int64_t here = gen_here(g, &a), step = step_along(g, &o->at);
+    const int64_t here = gen_here(g, &a);
+    int64_t step = step_along(g, &o->at);
     const bool wide = load_wide(g, o);
     if (gen_turns(g->n, o))
         return load_turned(g, o);
@@ -207,9 +222,9 @@ static Val load_value(Gen *g, const Operand *o)
         /* where nothing is stored in between, it needs no name */
         return g->in_scope ? (Val){ .s = s, .type = T_REAL } : named(g, T_REAL, false, s);
     }
-    const char *at = gen_sum(g, here, a.k, g->in_scope, true);
-    return named(g, T_REAL, true, !step || step == 1 || g->n->buf[o->index].lanes ? gen_text(g, "ld(%s%s)", p, at)
-                                  : gen_text(g, "ldk(%s%s, %lld)", p, at, (long long)step));
+    const char *at = gen_sum(g, here, a.k, g->in_scope, true), *ld = load_name(g, o, &step);
+    return named(g, T_REAL, true, step ? gen_text(g, "%s(%s%s, %lld)", ld, p, at, (long long)step)
+                                       : gen_text(g, "%s(%s%s)", ld, p, at));
 }
 
 static Val key_value(Gen *g, const Operand *o)
@@ -219,7 +234,8 @@ static Val key_value(Gen *g, const Operand *o)
 
     if (!step)
         return (Val){ .s = gen_text(g, "(int64_t)(%s)", s), .type = T_INT };
-    return named(g, T_INT, true, gen_text(g, "isplat(%s) + %lld * COUNT_UP", s, (long long)step));
+    return named(g, T_INT, true, gen_text(g, "isplat(%s) + %lld * %s", s, (long long)step,
+                                          g->n->sched.packed ? "COUNT_BLOCKS" : "COUNT_UP"));
 }
 
 Val body_affine_real(Gen *g, const Affine *a)
@@ -229,8 +245,8 @@ Val body_affine_real(Gen *g, const Affine *a)
 
     if (!step)
         return named(g, T_REAL, false, gen_text(g, "(real)(%s)", s));
-    return named(g, T_REAL, true, gen_text(g, "splat((real)(%s)) + splat(%s) * COUNT_UP_REAL", s,
-                                           gen_real(g, (double)step)));
+    return named(g, T_REAL, true, gen_text(g, "splat((real)(%s)) + splat(%s) * %s", s, gen_real(g, (double)step),
+                                           g->n->sched.packed ? "COUNT_BLOCKS_REAL" : "COUNT_UP_REAL"));
 }
 
 static Val operand_value(Gen *g, const Operand *o)

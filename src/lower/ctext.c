@@ -37,7 +37,7 @@ static bool is_reduction(const Nest *n, int l)
 
 static int64_t unit_of(const Gen *g, int l)
 {
-    return g->n->sched.vec == l ? g->t->W : 1;
+    return nest_unit(g->n, g->t, l);
 }
 
 /* ---- points of the tile, points written out ---- */
@@ -110,14 +110,43 @@ static const char *bound_text(Gen *g, const Bound *b, int n, bool low)
     return s;
 }
 
+/* Lanes of a sum that do not count: those behind the last, unless they are 0 anyway; blocks that repeat the first. */
+static bool needs_mask(const Gen *g, const Expr *e)
+{
+    return g->n->sum_lanes && !g->n->sched.turned &&
+           (!body_is_zero(g->n, e) || (!g->n->sched.packed && g->t->B < g->t->W));
+}
+
 static bool masks_lanes(const Text *x)
 {
     const Nest *n = x->g.n;
 
     for (int k = 0; n->sum_lanes && k < n->n_aggs; k++)
-        if (!body_is_zero(n, n->agg[k].e))
+        if (needs_mask(&x->g, n->agg[k].e))
             return true;
     return n->lanes && !n->sum_lanes;
+}
+
+/* Which lanes of block b + k are there, in each block of the vector. */
+static const char *live_lanes(Gen *g, int64_t k)
+{
+    const char *b = k ? gen_text(g, "(b + %lld)", (long long)k) : "b";
+
+    if (g->n->sum_lanes && !g->n->sched.packed && g->t->B < g->t->W)
+        return gen_text(g, "vlive(int_min(n_lanes - %s * B, B))", b);           /* once: not in each block */
+    return gen_text(g, "vlanes(n_lanes - %s * B)", b);
+}
+
+/* How many numbers the last vector of the loop along the vector holds. */
+static const char *tail_numbers(Gen *g)
+{
+    return g->n->sched.packed ? gen_text(g, "(%s) * B", g->tail) : g->tail;
+}
+
+/* The mask of such a vector, of a reduction. */
+static const char *tail_mask(const Text *x)
+{
+    return x->g.n->lanes ? "part" : "live0";
 }
 
 static void text_block(Text *x, int i)
@@ -127,10 +156,10 @@ static void text_block(Text *x, int i)
     g->depth++;
     if (x->seq[i] == LANE_VAR && masks_lanes(x))
         for (int64_t k = 0; k < g->count[LANE_VAR]; k++)
-            gen_line(g, k ? "const ivec live%lld = vlive(n_lanes - (b + %lld) * W);"
-                          : "const ivec live%lld = vlive(n_lanes - b * W);", (long long)k, (long long)k);
+            gen_line(g, "const ivec live%lld = %s;", (long long)k, live_lanes(g, k));
     if (g->tail && is_reduction(g->n, x->seq[i]) && g->n->sched.vec == x->seq[i])
-        gen_line(g, "const ivec live0 = vlive(%s);", g->tail);
+        gen_line(g, "const ivec %s = vlive(%s)%s;", tail_mask(x), tail_numbers(g),
+                 g->n->sum_lanes && masks_lanes(x) ? " & live0" : "");
     text_from(x, i + 1);
     g->depth--;
     gen_line(g, "}");
@@ -230,7 +259,7 @@ static void text_loop(Text *x, int i)
     const Nest *n = g->n;
     const Schedule *s = &n->sched;
     const int l = x->seq[i];
-    const int64_t factor = l == LANE_VAR ? s->lane_tile : l == IN_VAR ? (g->t->W < IN_UNROLL ? g->t->W : IN_UNROLL)
+    const int64_t factor = l == LANE_VAR ? s->lane_tile : l == IN_VAR ? (g->t->B < IN_UNROLL ? g->t->B : IN_UNROLL)
                          : l < n->n_out ? s->tile[l] : s->unroll[l];
     const struct { bool var; int64_t off, count; } was = { g->var[l], g->off[l], g->count[l] };
 
@@ -238,7 +267,7 @@ static void text_loop(Text *x, int i)
     if (l == LANE_VAR) {
         text_runtime(x, i, factor, s->turned ? "c0" : "b0", s->turned ? "c1" : "b1");
     } else if (l == IN_VAR) {
-        text_box(x, i, factor, 0, g->t->W);
+        text_box(x, i, factor, 0, g->t->B);
     } else if (l == n->split) {
         const long long at = (long long)n->loop[l].min;
         text_runtime(x, i, factor, at ? gen_text(g, "b0 + %lld", at) : "b0", at ? gen_text(g, "b1 + %lld", at) : "b1");
@@ -331,10 +360,10 @@ static void text_body(Text *x)
             go_to(x, true, u, from);
             const int64_t t = go_along_tile(x, at, from);
             const int64_t way = g->ways > 1 ? digit(g, last, from) % g->ways : 0;
-            const bool tail = x->across && at_tail(g, from);
+            const bool tail = (x->across || g->folds) && at_tail(g, from);
             for (int k = 0; k < n->n_aggs; k++) {
                 const NestAgg *a = &n->agg[k];
-                const char *mask = tail || (n->sum_lanes && !body_is_zero(n, a->e)) ? "live0" : NULL;
+                const char *mask = tail ? tail_mask(x) : needs_mask(g, a->e) ? "live0" : NULL;
                 if (a->op == AGG_sum)
                     text_sum(g, acc_name(g, k, t, way), a->e, g->acc_wide[k], mask);
                 else
@@ -461,7 +490,11 @@ static void text_store(Text *x, const NestStore *s, Val v, const int64_t *from)
     if (g->n->buf[s->buf].lanes) {
         v = body_wide(g, v);
         v.s = gen_text(g, "vand(live%lld, %s)", (long long)digit(g, LANE_VAR, from), v.s);
-        gen_line(g, "st%s(%s, %s%s);", adds ? "_add" : "", p, v.s, adds ? more : "");
+        const bool full = g->t->B == g->t->W || (g->n->sched.packed && !g->folds);
+        if (full && g->n->sched.packed && at_tail(g, from))
+            gen_line(g, "st_some%s(%s, %s, %s%s);", adds ? "_add" : "", p, v.s, tail_numbers(g), adds ? more : "");
+        else
+            gen_line(g, "st%s%s(%s, %s%s);", full ? "" : "_block", adds ? "_add" : "", p, v.s, adds ? more : "");
     } else if (g->n->sched.vec >= 0 && !x->across) {
         v = body_wide(g, v);
         if (at_tail(g, from))
@@ -517,6 +550,9 @@ static void text_results(Text *x)
         fold_ways(x, k);
         if (x->across && g->acc_wide[k])
             fold_across(x, k);
+        for (int64_t t = 0; g->folds && t < points(x, false); t++)
+            gen_line(g, "%s = folded_%s(%s);", acc_name(g, k, t, 0), n->agg[k].op == AGG_sum ? "sum"
+                     : n->agg[k].op == AGG_max ? "max" : "min", acc_name(g, k, t, 0));
         for (int64_t t = 0; n->agg[k].keep_place && !surely_some(n) && t < points(x, false); t++)
             gen_line(g, g->acc_wide[k] ? "w%d_%lld = vand((ivec)(w%d_%lld == w%d_%lld), w%d_%lld);"
                                        : "w%d_%lld = w%d_%lld == w%d_%lld ? w%d_%lld : 0;", k, (long long)t, k,
@@ -593,7 +629,7 @@ static void text_turn(Text *x)
         if (!gen_turns(n, &n->opd[k]))
             continue;
         const Addr a = gen_addr(g, n->opd[k].index, &n->opd[k].at);
-        gen_line(g, "vec turned%d[%lld];", k, (long long)(TURN_BLOCKS * g->t->W * g->n_turned));
+        gen_line(g, "vec turned%d[%lld];", k, (long long)(TURN_BLOCKS * g->t->B * g->n_turned));
         gen_line(g, "for (int64_t b = c0; b < c1; b++) {");
         g->depth++;
         g->var[LANE_VAR] = true;
@@ -602,7 +638,7 @@ static void text_turn(Text *x)
             const bool part = g->tail && j == g->n_turned - 1;
             gen_line(g, "turn(p%d + %s, %s, turned%d + %lld * (b - c0) + %lld, %lld);", a.buf,
                      gen_sum(g, gen_here(g, &a), a.k, false, false), part ? g->tail : "W", k,
-                     (long long)(g->n_turned * g->t->W), (long long)j, (long long)g->n_turned);
+                     (long long)(g->n_turned * g->t->B), (long long)j, (long long)g->n_turned);
         }
         g->off[v] = g->turn_at;
         g->var[LANE_VAR] = false;
@@ -707,6 +743,7 @@ static void text_head(Gen *g)
                    n->loop[l].box ? "" : "<= ", (long long)nest_extent(n, l));
     buf_printf(g->out, "%s%s */\n", n->n_loops ? "; " : " ",
                n->sched.turned ? gen_text(g, "over the lanes, vectors along x%d", n->sched.vec)
+               : n->sched.packed ? gen_text(g, "%s the lanes and x%d", n->sum_lanes ? "over" : "in", n->sched.vec)
                : n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
                : n->sched.vec >= 0 ? gen_text(g, "vectors along x%d", n->sched.vec) : "scalar");
     buf_puts(g->out, "void ");
@@ -735,11 +772,12 @@ void nest_text(Buf *out, const Nest *n, const Target *t)
 
     x.partial = n->sum_lanes || (n->split >= 0 && n->split >= n->n_out);
     x.turn_at = -1;
-    x.across = (n->sum_lanes && !n->sched.turned) || n->sched.vec >= n->n_out;
+    x.g.folds = n->lanes && !n->sum_lanes && n->sched.vec >= n->n_out;
+    x.across = !x.g.folds && ((n->sum_lanes && !n->sched.turned) || n->sched.vec >= n->n_out);
     for (int l = 0; l < N_VARS; l++)
         x.g.count[l] = 1;
     for (int k = 0; k < n->n_aggs; k++)
-        x.g.acc_wide[k] = x.across || body_is_wide(&x.g, n->agg[k].e) ||
+        x.g.acc_wide[k] = x.across || x.g.folds || body_is_wide(&x.g, n->agg[k].e) ||
                           (n->agg[k].keep_place && n->sched.vec >= 0 && n->agg[k].place.k[n->sched.vec]);
     x.g.across = x.across;
     text_head(&x.g);

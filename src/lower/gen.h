@@ -34,8 +34,9 @@ typedef struct Gen {
     int64_t count[N_VARS];      /* points that the innermost text holds */
     bool inner[N_VARS];         /* the variable changes inside the accumulate scope */
     const char *tail;           /* how many numbers the last vector of the loop along the vector holds; NULL: all */
-    bool acc_wide[MAX_AGGS];          /* by aggregate: summed, or compared, in a vector */
+    bool acc_wide[MAX_AGGS];    /* by aggregate: summed, or compared, in a vector */
     bool across;                /* and their results are numbers, across the vector */
+    bool folds;                 /* or their results are those of one block of lanes, over the iterations in the vector */
     int ways;                   /* sums that one sum is split into */
     int64_t turn_at, n_turned;  /* the first point of the vectors that are turned over, and how many */
     /* straight-line code: what was computed, by its text */
@@ -48,6 +49,7 @@ typedef struct Gen {
 /* ---- nest.c ---- */
 
 int64_t nest_extent(const Nest *n, int l);              /* of what encloses the loop; 0: empty */
+int64_t nest_unit(const Nest *n, const Target *t, int l);       /* iterations of loop l that a vector holds */
 bool nest_bounded_by(const Nest *n, int l);             /* does a bound mention loop l? */
 void nest_range(const Nest *n, const Affine *a, int64_t *lo, int64_t *hi);
 /* What one iteration costs, in operations of a vector. */

@@ -125,7 +125,7 @@ static void list_loop(Buf *out, const Nest *n, int l, int depth)
     }
     const char *sep = ":  ";
     if (s->vec == l) {
-        buf_printf(out, "%svectors", sep);
+        buf_printf(out, "%s%s", sep, s->packed ? "vectors with the lanes" : "vectors");
         sep = ", ";
     }
     if (l == n->split) {
@@ -141,7 +141,7 @@ static void list_loop(Buf *out, const Nest *n, int l, int depth)
 
 static void list_lanes(Buf *out, const Nest *n, int depth)
 {
-    buf_printf(out, "%*sfor lanes:  %s", 2 * depth, "", n->sched.turned ? "turned" : "vectors");
+    buf_printf(out, "%*sfor lanes:  %s", 2 * depth, "", n->sched.turned ? "turned" : n->sched.packed ? "blocks" : "vectors");
     if (n->sched.lane_tile > 1)
         buf_printf(out, ", tile %d", n->sched.lane_tile);
     buf_putc(out, '\n');

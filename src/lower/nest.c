@@ -11,6 +11,11 @@ int64_t nest_extent(const Nest *n, int l)
     return e > 0 ? e : 0;
 }
 
+int64_t nest_unit(const Nest *n, const Target *t, int l)
+{
+    return n->sched.vec != l ? 1 : n->sched.packed ? t->W / t->B : t->W;
+}
+
 static bool any_bound_reads(const Bound *b, int n, int l)
 {
     for (int k = 0; k < n; k++)

@@ -19,9 +19,12 @@
  *     for every store:           buf[store.buf][store.at] = store.e
  *
  * over flat arrays.  Where it has lanes, every iteration does this for all lanes at once; a buffer with lanes
- * holds them in blocks of W, the vector width:
+ * holds them in blocks of B:
  *
- *   element (row, lane) stands at ((lane / W) * rows + row) * W + lane % W
+ *   element (row, lane) stands at ((lane / B) * rows + row) * B + lane % B
+ *
+ * B is the vector width W, or less where there are fewer lanes: a vector then holds several iterations of a loop, each
+ * for the lanes of a block.
  *
  * Lanes behind the last one, up to a whole block, hold 0 in every buffer: they are stored so and may be relied on.
  * Nothing here knows tables or names; buffers are numbered. */
@@ -75,6 +78,7 @@ typedef struct NestBuf {
 /* How the loops run; filled by nest_schedule. */
 typedef struct Schedule {
     int vec;                    /* the loop along the vector: VEC_lanes, VEC_none or a loop whose steps are adjacent */
+    bool packed;                /* a vector holds W / B iterations of `vec`, all lanes of a block for each */
     int order[MAX_LOOPS];       /* loops, outermost first; reduction loops that stand outside an output loop are cache
                                  * tiles: what they add up goes through the store's buffer */
     int tile[MAX_LOOPS];        /* iterations (vectors, of `vec`) a register tile holds, of output loops; 1: none */
@@ -108,7 +112,8 @@ typedef struct Nest {
 /* What the text is made for. */
 typedef struct Target {
     bool f64;                   /* double, else float */
-    int W;                      /* numbers of a vector and of a block of lanes: the CPU's widest, or less for few lanes */
+    int W;                      /* numbers of a vector: the CPU's widest */
+    int B;                      /* lanes of a block: W, or W halved a few times */
     int regs;                   /* vector registers: 16 or 32 */
     int blocks;                 /* lane blocks that most calls work on, as far as that is known; 0: not */
 } Target;
@@ -127,7 +132,7 @@ void nest_rebase(Nest *n);
 bool nest_can(const Nest *n);
 /* Fills n->sched.  It also makes the nest plainer, so the loops may be others afterwards: loops of one iteration go,
  * and neighbours become one loop where every access allows it; not the loop `split`, whose number may change.
- * Vectors, the order of sums and so every bit of the results follow from nest, W and f64 alone. */
+ * Vectors, the order of sums and so every bit of the results follow from nest, W, B and f64 alone. */
 void nest_schedule(Nest *n, const Target *t);
 /* What every file begins with: vector types, helpers, vector functions. */
 void nest_prelude(Buf *out, const Target *t);

@@ -17,12 +17,19 @@ static void prelude_list(Buf *out, int n, int step, int first)
         buf_printf(out, "%s%d", k ? ", " : "", first + step * k);
 }
 
+/* The numbers of a vector by block of lanes, or by lane. */
+static void prelude_digits(Buf *out, const Target *t, bool block)
+{
+    for (int k = 0; k < t->W; k++)
+        buf_printf(out, "%s%d", k ? ", " : "", block ? k / t->B : k % t->B);
+}
+
 static void prelude_types(Buf *out, const Target *t)
 {
     const int size = t->f64 ? 8 : 4;
 
     buf_puts(out, "#include <stdint.h>\n\n");
-    buf_printf(out, "#define W %d\n", t->W);
+    buf_printf(out, "#define W %d\n#define B %d\n", t->W, t->B);
     buf_printf(out, "typedef %s real;\n", t->f64 ? "double" : "float");
     buf_printf(out, "typedef %s vec __attribute__((vector_size(%d)));\n", t->f64 ? "double" : "float", t->W * size);
     buf_printf(out, "typedef int%d_t whole;\n", 8 * size);
@@ -37,6 +44,12 @@ static void prelude_types(Buf *out, const Target *t)
     prelude_list(out, t->W, 1, 0);
     buf_puts(out, " })\n#define COUNT_UP_REAL ((vec){ ");
     prelude_list(out, t->W, 1, 0);
+    buf_puts(out, " })\n/* Which block of lanes; which lane of its block. */\n#define COUNT_BLOCKS ((ivec){ ");
+    prelude_digits(out, t, true);
+    buf_puts(out, " })\n#define COUNT_BLOCKS_REAL ((vec){ ");
+    prelude_digits(out, t, true);
+    buf_puts(out, " })\n#define COUNT_LANES ((ivec){ ");
+    prelude_digits(out, t, false);
     buf_puts(out, " })\n#define FN static inline __attribute__((always_inline, unused))\n");
     buf_puts(out, "#define FUNCTION static inline __attribute__((unused))\n");
     buf_puts(out, "#define EACH for (int i = 0; i < W; i++)\n");
@@ -98,13 +111,84 @@ static void prelude_few(Buf *out, const Target *t)
     buf_puts(out, ";\n}\nFN void st_few(real *p, few x, int add) { *(few_at *)p = add ? (few)*(const few_at *)p + x : x; }\n\n");
 }
 
-/* The square of W vectors that stand one after the other, turned over: the vector of row i becomes column i.  Rows
- * from n on count as 0. */
+/* Vectors of blocks of lanes, where a vector holds several. */
+static void prelude_blocks(Buf *out, const Target *t)
+{
+    const int size = t->f64 ? 8 : 4;
+
+    buf_printf(out, "typedef real block __attribute__((vector_size(%d)));\n", t->B * size);
+    buf_printf(out, "typedef real block_at __attribute__((vector_size(%d), aligned(%d), may_alias));\n", t->B * size, size);
+    buf_puts(out, "/* A block of lanes, as often as it has room. */\nFN vec ld_block(const real *p)\n{\n"
+                  "    const vec x = ld(p);\n    return __builtin_shufflevector(x, x, ");
+    prelude_digits(out, t, false);
+    buf_puts(out, ");\n}\n/* Numbers, each for the lanes of a block. */\nFN vec ld_each(const real *p)\n{\n"
+                  "    const vec x = ld(p);\n    return __builtin_shufflevector(x, x, ");
+    prelude_digits(out, t, true);
+    buf_puts(out, ");\n}\nFN vec ldk_each(const real *p, int64_t k) { vec r = { 0 }; EACH r[i] = p[i / B * k]; return r; }\n"
+                  "FN vec ldk_blocks(const real *p, int64_t k)\n{\n");
+    for (int k = 0; k < t->W / t->B; k++)
+        buf_printf(out, "    const block b0_%d = *(const block_at *)(p + %d * k);\n", k, k);
+    int stage = 0;
+    for (int w = t->B; w < t->W; w *= 2, stage++) {
+        buf_printf(out, "    typedef real many%d __attribute__((vector_size(%d)));\n", stage + 1, 2 * w * size);
+        for (int k = 0; k < t->W / (2 * w); k++) {
+            buf_printf(out, "    const many%d b%d_%d = __builtin_shufflevector(b%d_%d, b%d_%d, ", stage + 1, stage + 1, k, stage,
+                       2 * k, stage, 2 * k + 1);
+            prelude_list(out, 2 * w, 1, 0);
+            buf_puts(out, ");\n");
+        }
+    }
+    buf_printf(out, "    return b%d_0;\n}\n", stage);
+    buf_puts(out, "FN void st_block(real *p, vec x) { *(block_at *)p = __builtin_shufflevector(x, x, ");
+    prelude_list(out, t->B, 1, 0);
+    buf_puts(out, "); }\nFN void st_block_add(real *p, vec x, int add) { st_block(p, add ? ld(p) + x : x); }\n\n");
+}
+
+/* What the blocks of a vector come to, in each of them. */
+static void prelude_folded(Buf *out, const Target *t, const char *which, const char *sum)
+{
+    buf_printf(out, "FN vec folded_%s(vec x)\n{\n", which);
+    for (int by = t->W / 2; by >= t->B; by /= 2) {
+        buf_printf(out, "    x = %s(x%s__builtin_shufflevector(x, x", sum, *sum ? ", " : " + ");
+        for (int k = 0; k < t->W; k++)
+            buf_printf(out, ", %d", (k + by) % t->W);
+        buf_puts(out, "));\n");
+    }
+    buf_puts(out, "    return x;\n}\n");
+}
+
+/* As `turn`, with W / B blocks of lanes in a vector: every second number goes to the first half, until each lane is
+ * alone. */
+static void prelude_deal(Buf *out, const Target *t)
+{
+    const int W = t->W, B = t->B;
+    int stage = 0;
+
+    for (int i = 0; i < B; i++)
+        buf_printf(out, "    const vec r0_%d = %d < n ? vand(vlive((n - %d) * B), ld(p + %d)) : none;\n", i, i * (W / B),
+                   i * (W / B), i * W);
+    for (int h = 1; h < B; h *= 2, stage++)
+        for (int i = 0; i < B; i++) {
+            buf_printf(out, "    const vec r%d_%d = __builtin_shufflevector(r%d_%d, r%d_%d, ", stage + 1, i, stage,
+                       2 * i % B, stage, 2 * i % B + 1);
+            prelude_list(out, W, 2, 2 * i / B);
+            buf_puts(out, ");\n");
+        }
+    for (int lane = 0; lane < B; lane++)
+        buf_printf(out, "    to[%d * step] = r%d_%d;\n", lane, stage, lane);
+    buf_puts(out, "}\n\n");
+}
+
+/* W rows of a block of lanes, turned over: lane i of them becomes vector i.  Rows from n on count as 0. */
 static void prelude_turn(Buf *out, const Target *t)
 {
     const int W = t->W;
 
     buf_puts(out, "FUNCTION void turn(const real *p, int64_t n, vec *to, int64_t step)\n{\n    const vec none = { 0 };\n");
+    if (t->B < W) {
+        prelude_deal(out, t);
+        return;
+    }
     for (int i = 0; i < W; i++)
         buf_printf(out, "    const vec r0_%d = %d < n ? ld(p + %d) : none;\n", i, i, i * W);
     int stage = 0;
@@ -138,6 +222,7 @@ static const char prelude_basics[] =
 "}\n"
 "/* The first n. */\n"
 "FN ivec vlive(int64_t n) { return (ivec)(COUNT_UP < wsplat((whole)(n < W ? n : W))); }\n"
+"FN ivec vlanes(int64_t n) { return (ivec)(COUNT_LANES < wsplat((whole)(n < B ? n : B))); }\n"
 "FN vec vand(ivec m, vec x) { return (vec)(m & (ivec)x); }\n"
 "FN vec sel(ivec m, vec x, vec y) { return (vec)((m & (ivec)x) | (~m & (ivec)y)); }\n"
 "FN ivec isel(ivec m, ivec x, ivec y) { return (m & x) | (~m & y); }\n"
@@ -455,6 +540,12 @@ void nest_prelude(Buf *out, const Target *t)
     prelude_turn(out, t);
     prelude_builtins(out, t);
     buf_puts(out, prelude_numbers);
+    if (t->B < t->W) {
+        prelude_blocks(out, t);
+        prelude_folded(out, t, "sum", "");
+        prelude_folded(out, t, "max", "vmax");
+        prelude_folded(out, t, "min", "vmin");
+    }
     prelude_across(out, t, "max");
     prelude_across(out, t, "min");
     buf_puts(out, t->f64 ? prelude_f64 : prelude_f32);

@@ -113,13 +113,62 @@ static double along_score(const Nest *n, int l, bool any_step)
     return extent / (double)((int64_t)(extent + 7) / 8) * (out ? 1 : extent / (extent + 24));
 }
 
+/* How well iterations of loop l fill a vector that has room for P of them, each with the lanes of a block: 1 at best,
+ * 0: cannot.  Loads that take several instructions count against it. */
+static double pack_score(const Nest *n, int l, int64_t P)
+{
+    const bool out = l < n->n_out;
+    const double extent = (double)nest_extent(n, l);
+    double loads = 0, dear = 0;
+
+    if (nest_bounded_by(n, l) || !n->loop[l].box || extent < 2 || (out && n->sum_lanes))
+        return 0;
+    for (int k = 0; k < n->n_stores; k++)
+        if (n->store[k].at.k[l] != out)
+            return 0;
+    for (int k = 0; !out && k < n->n_aggs; k++)
+        if (n->agg[k].keep_place)
+            return 0;
+    for (int k = 0; k < n->n_opds; k++) {
+        const Operand *o = &n->opd[k];
+        const bool lanes = o->kind == OPD_load && n->buf[o->index].lanes;
+        int64_t lo, hi;
+        nest_range(n, &o->at, &lo, &hi);
+        if (o->kind == OPD_key && o->at.k[l] && (lo < -EXACT || hi > EXACT))
+            return 0;
+        if (o->kind != OPD_load || !o->at.k[l])
+            continue;
+        loads += lanes && o->at.k[l] == 1;
+        dear += o->at.k[l] == 1 ? lanes ? 0 : 0.25 : lanes ? 0.25 * (double)P : 0.5 * (double)P;
+    }
+    if (!out && loads == 0)
+        return 0;
+    return extent / (double)((int64_t)(extent + (double)P - 1) / P * P) / (1 + dear) *
+           (out || n->sum_lanes ? 1 : extent / (extent + 8));
+}
+
+/* The loop of which a vector holds several iterations, all lanes of a block for each. */
+static int packed_loop(const Nest *n, const Target *t)
+{
+    const int64_t P = t->W / t->B;
+    double most = 1.2 / (double)P;                      /* of what one iteration a vector does */
+    int best = VEC_lanes;
+
+    for (int l = 0; P > 1 && l < n->n_loops; l++) {
+        const double s = pack_score(n, l, P);
+        if (s > most) {
+            most = s;
+            best = l;
+        }
+    }
+    return best;
+}
+
 static int vector_loop(const Nest *n)
 {
     int best = VEC_none;
     double most = 0;
 
-    if (n->lanes)
-        return VEC_lanes;
     for (int any_step = 0; any_step < 2 && best == VEC_none; any_step++)
         for (int l = 0; l < n->n_loops; l++) {
             const double s = along_score(n, l, any_step);
@@ -143,6 +192,7 @@ enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside other
 
 typedef struct Model {
     Nest *n;
+    const Target *t;
     int W;
     int number;                         /* bytes of one */
     int max_live, max_tile;             /* registers a tile may take; points it may have */
@@ -163,7 +213,7 @@ typedef struct Model {
 
 static int64_t steps_of(const Model *m, int l)
 {
-    const int64_t e = nest_extent(m->n, l), unit = m->n->sched.vec == l ? m->W : 1;
+    const int64_t e = nest_extent(m->n, l), unit = nest_unit(m->n, m->t, l);
     return (e + unit - 1) / unit;
 }
 
@@ -178,7 +228,7 @@ static double distinct(const Model *m, const Affine *a, int64_t lane_step, const
         int64_t by = l == LANE_VAR ? lane_step : l >= MAX_LOOPS ? 0 : a->k[l] < 0 ? -a->k[l] : a->k[l];
         if (!by || points[l] <= 1)
             continue;
-        by *= m->n->sched.vec == l ? m->W : 1;
+        by *= nest_unit(m->n, m->t, l);
         int at = len++;
         for (; at > 0 && k[at - 1] > by; at--) {
             k[at] = k[at - 1];
@@ -236,7 +286,8 @@ static void count_loads(const Model *m, const Expr *e, bool *seen, double *loads
     const Operand *o = &m->n->opd[e->col];
     const int v = m->n->sched.vec;
     const double n = distinct(m, &o->at, lane_step(m->n, o), m->f);
-    const double each = v >= 0 && o->at.k[v] != 0 && o->at.k[v] != 1 ? 1.5 * m->W : 1;
+    const bool near = v < 0 || (o->at.k[v] | 1) == 1;
+    const double each = near ? 1 : 1.5 * m->W / (m->n->sched.packed && m->n->buf[o->index].lanes ? m->t->B : 1);
     double here = 1;
     for (int l = 0; l < N_VARS; l++)
         if ((l == LANE_VAR ? !m->n->sum_lanes && lane_step(m->n, o) : l < m->n->n_out && o->at.k[l]) && m->f[l] > 1)
@@ -288,7 +339,9 @@ static double bytes_of(const Model *m, const Operand *o, const int64_t *points)
 {
     const int v = m->n->sched.vec;
     const bool lanes = m->n->buf[o->index].lanes, along = v >= 0 && (o->at.k[v] == 1 || o->at.k[v] == -1);
-    const double size = (lanes || along ? m->W : 1) * m->number;
+    const int numbers = m->n->sched.packed ? (lanes ? m->t->B : 1) * (along ? m->W / m->t->B : 1)
+                      : lanes ? m->t->B : along ? m->W : 1;
+    const double size = numbers * m->number;
     double run = 1;
 
     for (int l = 0; l < m->n->n_loops; l++)
@@ -424,7 +477,7 @@ static double copies(const Model *m)
 
     for (int l = 0; l < n->n_loops; l++) {
         const int64_t s = steps_of(m, l);
-        const bool rest = s % m->f[l] || (n->sched.vec == l && nest_extent(n, l) % m->W) ||
+        const bool rest = s % m->f[l] || nest_extent(n, l) % nest_unit(n, m->t, l) ||
                           (is_runtime(n, l) && (m->f[l] > 1 || n->sched.vec == l));
         c *= rest && s > m->f[l] ? 2 : 1;
     }
@@ -823,7 +876,7 @@ static void schedule_turned(Model *m)
 void nest_schedule(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
-    Model m = { .n = n, .W = t->W, .number = t->f64 ? 8 : 4, .blocks = t->blocks, .best_cost = -1 };
+    Model m = { .n = n, .t = t, .W = t->W, .number = t->f64 ? 8 : 4, .blocks = t->blocks, .best_cost = -1 };
 
     m.max_live = t->regs == 32 ? 30 : 15;
     m.max_tile = t->regs == 32 ? 24 : 12;
@@ -833,7 +886,8 @@ void nest_schedule(Nest *n, const Target *t)
         s->order[l] = l;
         s->tile[l] = s->unroll[l] = 1;
     }
-    s->vec = vector_loop(n);
+    s->vec = n->lanes ? packed_loop(n, t) : vector_loop(n);
+    s->packed = n->lanes && s->vec >= 0;
     for (int k = 0; k < n->n_aggs; k++) {
         m.n_accs += n->agg[k].keep_place ? 2 : 1;
         m.places |= n->agg[k].keep_place && t->regs == 32;
@@ -845,6 +899,7 @@ void nest_schedule(Nest *n, const Target *t)
     const int turned = turned_loop(n);
     if (turned >= 0) {
         s->vec = turned;
+        s->packed = false;
         s->turned = true;
         schedule_turned(&m);
         return;

@@ -289,7 +289,7 @@ static size_t numbers(const Case *c, int buf, size_t W)
 /* The buffers as the function takes them. */
 static void lay_out(const Case *c, const Target *t, void **p)
 {
-    const size_t esz = t->f64 ? 8 : 4, W = (size_t)t->W;
+    const size_t esz = t->f64 ? 8 : 4, W = (size_t)t->B;
 
     for (int k = 0; k < c->n.n_bufs; k++) {
         const NestBuf *b = &c->n.buf[k];
@@ -309,7 +309,7 @@ static void lay_out(const Case *c, const Target *t, void **p)
 
 static void call_in_parts(Case *c, const Target *t, NestFn *f, void *const *p)
 {
-    const int64_t n = c->n.lanes ? (c->n_lanes + t->W - 1) / t->W : c->n.split >= 0 ? c->end : 1;
+    const int64_t n = c->n.lanes ? (c->n_lanes + t->B - 1) / t->B : c->n.split >= 0 ? c->end : 1;
     const int64_t at[] = { 0, n > 1 ? n / 3 : 0, n > 2 ? n - n / 3 : n, n };
 
     if (c->n.split < 0 && !c->n.lanes) {
@@ -330,7 +330,7 @@ static double worst(const Case *c, const Target *t, void *const *p)
 
     for (int k = 0; k < c->n.n_bufs; k++) {
         const NestBuf *b = &c->n.buf[k];
-        const size_t L = b->lanes ? (size_t)c->n_lanes : 1, W = (size_t)t->W;
+        const size_t L = b->lanes ? (size_t)c->n_lanes : 1, W = (size_t)t->B;
         for (size_t row = 0; b->written && row < b->rows; row++)
             for (size_t lane = 0; lane < (b->lanes ? (L + W - 1) / W * W : 1); lane++) {
                 const double got = get_real(p[k], place_of(c, k, row, lane, W), t->f64);
@@ -360,7 +360,7 @@ static void check_case(Case *c, const Target *t, const CcLib *lib)
     const double bad = f ? worst(c, t, p) : 1e30;
     if (bad > (t->f64 ? 1e-12 : 2e-5)) {
         char why[100];
-        snprintf(why, sizeof why, " of %s, W = %d, %s: off by %g", name.s, t->W, t->f64 ? "double" : "float", bad);
+        snprintf(why, sizeof why, " of %s, W = %d, B = %d, %s: off by %g", name.s, t->W, t->B, t->f64 ? "double" : "float", bad);
         unit_wrong(__LINE__, "result", why);
     }
     for (int k = 0; k < c->n.n_bufs; k++)
@@ -676,8 +676,9 @@ static int model_cases(Case **c, int lanes)
 
 static void model_nests(void)
 {
-    static const Target target[] = { { false, 8, 16, 0 }, { true, 4, 32, 3 }, { false, 16, 32, 2 }, { true, 1, 16, 0 } };
-    static const int lanes[] = { 19, 9, 19, 2 };
+    static const Target target[] = { { false, 8, 8, 16, 0 }, { true, 4, 4, 32, 3 }, { false, 16, 16, 32, 2 }, { true, 1, 1, 16, 0 },
+                                     { false, 16, 4, 32, 0 }, { true, 8, 2, 32, 0 }, { false, 8, 4, 16, 0 } };
+    static const int lanes[] = { 19, 9, 19, 2, 4, 5, 3 };
     Case *c[64];
 
     seed = 1;
@@ -915,7 +916,8 @@ static Case *random_case(int id)
 
 static void random_nests(void)
 {
-    static const Target target[] = { { false, 8, 16, 0 }, { true, 4, 16, 0 }, { false, 4, 32, 0 }, { false, 16, 32, 2 } };
+    static const Target target[] = { { false, 8, 8, 16, 0 }, { true, 4, 4, 16, 0 }, { false, 4, 4, 32, 0 }, { false, 16, 16, 32, 2 },
+                                     { false, 16, 4, 32, 0 }, { true, 8, 4, 32, 0 }, { false, 16, 2, 32, 0 } };
     enum { EACH_TARGET = 60 };
     Case *c[400];
     const char *s = getenv("NEST_SEED"), *m = getenv("NEST_CASES");
@@ -994,7 +996,7 @@ static void functions(void)
         { OP_exp, expl, -750, 715, 2 }, { OP_ln, logl, 0, 3, 2 }, { OP_tanh, tanhl, -25, 25, 3 },
         { OP_sin, sinl, -9000, 9000, 3 }, { OP_cos, cosl, -100, 100, 3 }, { OP_sqrt, sqrtl, 0, 2, 0.51 },
     };
-    static const Target target[] = { { false, 8, 16, 0 }, { true, 4, 16, 0 }, { false, 2, 16, 0 }, { true, 8, 32, 0 } };
+    static const Target target[] = { { false, 8, 8, 16, 0 }, { true, 4, 4, 16, 0 }, { false, 2, 2, 16, 0 }, { true, 8, 8, 32, 0 } };
     enum { ROWS = 20000 };
 
     for (size_t k = 0; k < COUNT_OF(target); k++) {
@@ -1054,7 +1056,7 @@ static void refused(void)
 
 static void listing(void)
 {
-    const Target t = { false, 8, 16, 0 };
+    const Target t = { false, 8, 8, 16, 0 };
     Buf out = { 0 }, text = { 0 }, again = { 0 };
     Case *c = strided(7, 3);
 
