@@ -519,6 +519,53 @@ static bool result_rows(Lower *l)
 }
 /* ---- */
 
+/* ---- dimensions that are one ---- */
+
+static bool form_joins(const Affine *f, int d, int64_t extent)
+{
+    return f->k[d] == f->k[d + 1] * extent;
+}
+
+/* May dimensions d and d + 1 be one?  Nothing tells them apart. */
+static bool dims_join(const Regular *r, int d)
+{
+    const int64_t e = r->extent[d + 1];
+    bool ok = !r->codes[d] && !r->codes[d + 1] && r->stride[d] == r->stride[d + 1] * e;
+
+    for (int c = 0; ok && c < r->n_cols; c++)
+        ok = r->col[c].kind != REG_affine || form_joins(&r->col[c].key, d, e);
+    return ok && (!r->winner || (form_joins(&r->group, d, e) && form_joins(&r->place, d, e)));
+}
+
+static void drop_dim(Affine *f, int d)
+{
+    memmove(f->k + d, f->k + d + 1, (MAX_LOOPS - 1 - d) * sizeof *f->k);
+    f->k[MAX_LOOPS - 1] = 0;
+}
+
+/* Keys that were put together from digits (2 * r + i) and whose digits stand beside each other are keys again, so that
+ * readers see as few dimensions as there are. */
+static void join_dims(Regular *r)
+{
+    for (int d = r->n_dims - 2; d >= 0; d--) {
+        if (!dims_join(r, d))
+            continue;
+        r->extent[d + 1] *= r->extent[d];
+        for (int k = d; k + 1 < r->n_dims; k++) {
+            r->extent[k] = r->extent[k + 1];
+            r->stride[k] = r->stride[k + 1];
+            r->codes[k] = r->codes[k + 1];
+        }
+        r->n_dims--;
+        drop_dim(&r->group, d);
+        drop_dim(&r->place, d);
+        for (int c = 0; c < r->n_cols; c++) {
+            drop_dim(&r->col[c].key, d);
+            r->col[c].dim -= r->col[c].dim > d;
+        }
+    }
+}
+
 static bool shape_is_right(Lower *l)
 {
     const Block *b = l->b;
@@ -560,6 +607,8 @@ bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a
                     read_keys(l) && choose_outputs(l) && output_loops(l) &&
                     (b->kind != BLK_pick || pick_loops(l)) && reduction_loops(l) && find_bounds(l) &&
                     find_presence(l) && result_rows(l) && lanes_are_right(l) && low_results(l);
+    if (ok)
+        join_dims(&out->out);
     *why = ok ? NULL : l->s.why ? l->s.why : "it is not affine";
     return ok;
 }
