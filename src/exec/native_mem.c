@@ -34,27 +34,27 @@ bool arr_fits(Native *n, double nbytes)
                        nbytes / 1e6, (double)n->used / 1e6, (double)n->limit / 1e6);
 }
 
-#define READ_AHEAD 64           /* bytes behind every array that vectors may read */
-
 static void *counted(Native *n, size_t nbytes)
 {
     void *p = NULL;
 
     if (!arr_fits(n, (double)nbytes))
         return NULL;
-    if (!(p = mem_try(nbytes + READ_AHEAD)))
+    if (!(p = mem_try(nbytes + 2 * NEST_SLACK))) {
         native_fail(n, E_ENV, ERR_native_memory, "the system has no %.0f MB of memory left", (double)nbytes / 1e6);
-    else
-        n->used += nbytes;
+        return NULL;
+    }
+    n->used += nbytes;
     n->most_used = n->used > n->most_used ? n->used : n->most_used;
-    return p;
+    return (char *)p + NEST_SLACK;
 }
 
 void arr_drop(Native *n, Arr *a)
 {
-    if (a->p)
+    if (a->p) {
         n->used -= a->cap;
-    mem_free(a->p);
+        mem_free((char *)a->p - NEST_SLACK);
+    }
     *a = (Arr){ 0 };
 }
 

@@ -450,6 +450,43 @@ Val body_expr(Gen *g, const Expr *e)
     BUG("body_expr: operator %d", (int)e->op);
 }
 
+/* ---- conditions ---- */
+
+/* Do all, or none, of the vector's first `count` iterations meet the condition, as far as its text can tell? */
+static bool cond_settled(const Gen *g, const Affine *f, int64_t count, bool *all)
+{
+    int64_t first = f->c, last;
+
+    for (int l = 0; l < g->n->n_loops; l++) {
+        if (g->var[l] && f->k[l])
+            return false;
+        first += f->k[l] * g->off[l];
+    }
+    last = first + step_along(g, f) * (count - 1);
+    *all = first >= 0 && last >= 0;
+    return *all || (first < 0 && last < 0);
+}
+
+const char *body_conds(Gen *g, int64_t count)
+{
+    Val r = truth(true);
+
+    for (int k = 0; k < g->n->n_conds; k++) {
+        const Affine *f = &g->n->cond[k];
+        const char *counter = g->n->sched.packed ? "COUNT_BLOCKS" : "COUNT_UP";
+        bool all;
+        if (cond_settled(g, f, count, &all)) {
+            if (!all)
+                return NULL;
+            continue;
+        }
+        const Val v = named(g, T_BOOL, true, gen_text(g, "(ivec)(isplat(%s) + %lld * %s >= 0)", gen_affine(g, f),
+                                                      (long long)step_along(g, f), counter));
+        r = r.wide ? infix(g, "&", r, v) : v;
+    }
+    return r.wide ? r.s : "";
+}
+
 /* ---- what can be said of a value without writing it ---- */
 
 bool body_is_wide(const Gen *g, const Expr *e)

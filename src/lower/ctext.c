@@ -345,6 +345,15 @@ static void text_extreme(Gen *g, const NestAgg *a, int i, int64_t point, const c
     gen_line(g, wide ? "%s = sel(%s, %s, %s);" : "%s = %s ? %s : %s;", acc, won, v.s, acc);
 }
 
+/* Iterations of the loop along the vector that this point's vector holds. */
+static int64_t iterations_here(const Text *x, const int64_t *from)
+{
+    const Gen *g = &x->g;
+    const int64_t all = nest_unit(g->n, g->t, g->n->sched.vec);
+
+    return at_tail(g, from) ? nest_extent(g->n, g->n->sched.vec) % all : all;
+}
+
 /* The innermost text: every point written out, for every point of the tile. */
 static void text_body(Text *x)
 {
@@ -361,9 +370,10 @@ static void text_body(Text *x)
             const int64_t t = go_along_tile(x, at, from);
             const int64_t way = g->ways > 1 ? digit(g, last, from) % g->ways : 0;
             const bool tail = (x->across || g->folds) && at_tail(g, from);
-            for (int k = 0; k < n->n_aggs; k++) {
+            const char *meets = n->n_conds ? body_conds(g, iterations_here(x, from)) : "";
+            for (int k = 0; meets && k < n->n_aggs; k++) {
                 const NestAgg *a = &n->agg[k];
-                const char *mask = tail ? tail_mask(x) : needs_mask(g, a->e) ? "live0" : NULL;
+                const char *mask = *meets ? meets : tail ? tail_mask(x) : needs_mask(g, a->e) ? "live0" : NULL;
                 if (a->op == AGG_sum)
                     text_sum(g, acc_name(g, k, t, way), a->e, g->acc_wide[k], mask);
                 else

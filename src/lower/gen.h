@@ -51,6 +51,7 @@ typedef struct Gen {
 int64_t nest_extent(const Nest *n, int l);              /* of what encloses the loop; 0: empty */
 int64_t nest_unit(const Nest *n, const Target *t, int l);       /* iterations of loop l that a vector holds */
 bool nest_bounded_by(const Nest *n, int l);             /* does a bound mention loop l? */
+bool nest_any_reads(const Bound *b, int n, int l);      /* does one of the n bounds? */
 void nest_range(const Nest *n, const Affine *a, int64_t *lo, int64_t *hi);
 /* What one iteration costs, in operations of a vector. */
 double nest_cost(const Nest *n, const Expr *e);
@@ -71,6 +72,8 @@ void body_begin(Gen *g);                                /* forget what was compu
 Val body_expr(Gen *g, const Expr *e);
 Val body_wide(Gen *g, Val v);
 Val body_affine_real(Gen *g, const Affine *a);
+/* Which of the first `count` iterations of the vector meet the nest's conditions: a mask; "": all; NULL: none. */
+const char *body_conds(Gen *g, int64_t count);
 bool body_is_wide(const Gen *g, const Expr *e);
 bool body_is_zero(const Nest *n, const Expr *e);        /* 0 in lanes that are not there */
 

@@ -195,6 +195,11 @@ void nest_listing(Buf *out, const Nest *n)
     }
     if (depth == scope && n->sum_lanes && !n->sched.lanes_first)
         list_lanes(out, n, depth++);
+    for (int k = 0; k < n->n_conds; k++) {
+        buf_printf(out, "%*sif ", 2 * depth, "");
+        list_affine(out, &n->cond[k]);
+        buf_puts(out, " >= 0\n");
+    }
     for (int k = 0; k < n->n_aggs; k++)
         list_agg(out, n, k, depth);
     for (int k = 0; k < n->n_stores; k++)

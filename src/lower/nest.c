@@ -16,7 +16,7 @@ int64_t nest_unit(const Nest *n, const Target *t, int l)
     return n->sched.vec != l ? 1 : n->sched.packed ? t->W / t->B : t->W;
 }
 
-static bool any_bound_reads(const Bound *b, int n, int l)
+bool nest_any_reads(const Bound *b, int n, int l)
 {
     for (int k = 0; k < n; k++)
         if (b[k].e.k[l])
@@ -27,8 +27,8 @@ static bool any_bound_reads(const Bound *b, int n, int l)
 bool nest_bounded_by(const Nest *n, int l)
 {
     for (int m = 0; m < n->n_loops; m++)
-        if (!n->loop[m].box && (any_bound_reads(n->loop[m].lo, n->loop[m].n_lo, l) ||
-                                any_bound_reads(n->loop[m].hi, n->loop[m].n_hi, l)))
+        if (!n->loop[m].box && (nest_any_reads(n->loop[m].lo, n->loop[m].n_lo, l) ||
+                                nest_any_reads(n->loop[m].hi, n->loop[m].n_hi, l)))
             return true;
     return false;
 }
@@ -157,7 +157,7 @@ static bool can_loop(const Nest *n, int l)
     if (l < n->n_out || l == n->split || !p->n_lo || !p->n_hi)
         return false;
     for (int m = l; m < n->n_loops; m++)
-        if (any_bound_reads(p->lo, p->n_lo, m) || any_bound_reads(p->hi, p->n_hi, m))
+        if (nest_any_reads(p->lo, p->n_lo, m) || nest_any_reads(p->hi, p->n_hi, m))
             return false;
     return true;
 }

@@ -34,6 +34,7 @@
 #include "ir/ir.h"
 
 #define MAX_LOOPS 16
+#define MAX_CONDS 8
 
 /* c + k[0] * loop 0 + … */
 typedef struct Affine { int64_t c, k[MAX_LOOPS]; } Affine;
@@ -106,7 +107,9 @@ typedef struct Nest {
     NestAgg *agg; int n_aggs;
     NestStore *store; int n_stores;
     Schedule sched;
-    Bound made[3];              /* bounds that nest_schedule made: a nest stays where it is from then on */
+    /* Made by nest_schedule.  Iterations count where all these are >= 0: bounds that differ along the vector. */
+    Affine cond[MAX_CONDS]; int n_conds;
+    Bound made[3];              /* bounds: a nest stays where it is from then on */
 } Nest;
 
 /* What the text is made for. */
@@ -118,7 +121,10 @@ typedef struct Target {
     int blocks;                 /* lane blocks that most calls work on, as far as that is known; 0: not */
 } Target;
 
-/* The function a nest becomes.  p: its buffers, 64-byte aligned, 64 bytes of slack behind.
+/* Bytes before and behind a buffer that vectors may read: what is read there never counts. */
+#define NEST_SLACK 256
+
+/* The function a nest becomes.  p: its buffers, 64-byte aligned, with slack.
  * Lanes: works on lane blocks [b0, b1) of n_lanes lanes.  Without lanes: on iterations [b0, b1) of the loop `split`,
  * a box that no bound depends on, counted from its first (none: b0 = 0, b1 = 1).  No two buffers overlap; what an
  * iteration reads of a buffer that is written, no other iteration writes.

@@ -147,20 +147,153 @@ static double pack_score(const Nest *n, int l, int64_t P)
            (out || n->sum_lanes ? 1 : extent / (extent + 8));
 }
 
+static bool is_of_loop(const Affine *f, int v)
+{
+    for (int l = 0; l < MAX_LOOPS; l++)
+        if (l != v && f->k[l])
+            return false;
+    return true;
+}
+
+/* A bound of loop l that depends on loop v becomes a condition; false: it cannot. */
+static bool free_bounds(Nest *n, int l, int v, const Bound *b, int n_bounds, int64_t sign)
+{
+    for (int k = 0; k < n_bounds; k++) {
+        Affine f = b[k].e;
+        if (!is_of_loop(&f, v) || (f.k[v] && (b[k].d != 1 || n->n_conds == MAX_CONDS)))
+            return false;
+        if (!f.k[v])
+            continue;
+        f.c = -sign * f.c;
+        f.k[v] = -sign * f.k[v];
+        f.k[l] = sign;
+        n->cond[n->n_conds++] = f;
+    }
+    return true;
+}
+
+/* The iterations of loop l that meet the conditions at iteration `at` of loop v. */
+static void met_range(const Nest *n, int l, int v, int64_t at, int64_t *lo, int64_t *hi)
+{
+    *lo = n->loop[l].min;
+    *hi = n->loop[l].max;
+    for (int k = 0; k < n->n_conds; k++) {
+        const int64_t x = n->cond[k].c + n->cond[k].k[v] * at;
+        if (n->cond[k].k[l] > 0 && -x > *lo)
+            *lo = -x;
+        if (n->cond[k].k[l] < 0 && x < *hi)
+            *hi = x;
+    }
+}
+
+/* How many of the iterations that loop v and the loops freed of it go through count. */
+static double share_that_counts(const Nest *n, int v)
+{
+    double met = 0;
+    int64_t lo, hi;
+
+    for (int64_t at = n->loop[v].min; at <= n->loop[v].max; at++) {
+        double here = 1;
+        for (int l = n->n_out; l < n->n_loops; l++) {
+            met_range(n, l, v, at, &lo, &hi);
+            here *= hi < lo ? 0 : (double)(hi - lo + 1) / (double)nest_extent(n, l);
+        }
+        met += here;
+    }
+    return met / (double)nest_extent(n, v);
+}
+
+/* How far iterations of loop l that do not count are from those that do, at most. */
+static int64_t farthest(const Nest *n, int l, int v)
+{
+    int64_t most = 0, lo, hi;
+
+    for (int64_t at = n->loop[v].min; at <= n->loop[v].max; at++) {
+        met_range(n, l, v, at, &lo, &hi);
+        if (hi < lo)
+            return INT32_MAX;
+        most = lo - n->loop[l].min > most ? lo - n->loop[l].min : most;
+        most = n->loop[l].max - hi > most ? n->loop[l].max - hi : most;
+    }
+    return most;
+}
+
+/* Do the loads of iterations that do not count, too, stay within their buffers and the slack? */
+static bool loads_stay(const Nest *n, const Target *t, int v)
+{
+    for (int k = 0; k < n->n_opds; k++) {
+        const Operand *o = &n->opd[k];
+        int64_t over = 0;
+        if (o->kind != OPD_load)
+            continue;
+        const int64_t B = n->buf[o->index].lanes ? t->B : 1, room = (NEST_SLACK / (t->f64 ? 8 : 4) - t->W) / B;
+        for (int l = n->n_out; l < n->n_loops; l++) {
+            const int64_t far = o->at.k[l] ? farthest(n, l, v) : 0, step = o->at.k[l] < 0 ? -o->at.k[l] : o->at.k[l];
+            over += far && step > room ? room + 1 : far * step;
+        }
+        if (over > room)
+            return false;
+    }
+    return true;
+}
+
+/* Reduction loops whose bounds depend on output loop v run over all they may meet for any v, under conditions.  False:
+ * there are none, or it cannot be; then the loops in *was are the nest's again. */
+static bool free_loop(Nest *n, const Target *t, int v, NestLoop *was)
+{
+    bool ok = v < n->n_out;
+
+    memcpy(was, n->loop, sizeof n->loop);
+    for (int l = n->n_out; ok && l < n->n_loops; l++) {
+        NestLoop *o = &n->loop[l];
+        if (o->box || !(nest_any_reads(o->lo, o->n_lo, v) || nest_any_reads(o->hi, o->n_hi, v)))
+            continue;
+        ok = free_bounds(n, l, v, o->lo, o->n_lo, 1) && free_bounds(n, l, v, o->hi, o->n_hi, -1);
+        o->box = true;
+    }
+    for (int k = 0; k < n->n_aggs; k++)
+        ok = ok && !n->agg[k].keep_place;
+    ok = ok && n->n_conds > 0 && loads_stay(n, t, v);
+    if (!ok) {
+        memcpy(n->loop, was, sizeof n->loop);
+        n->n_conds = 0;
+    }
+    return ok;
+}
+
+/* As pack_score, for a loop that bounds may depend on. */
+static double pack_score_freed(Nest *n, const Target *t, int v)
+{
+    NestLoop was[MAX_LOOPS];
+    double s = 0;
+
+    if (!nest_bounded_by(n, v))
+        return pack_score(n, v, t->W / t->B);
+    if (free_loop(n, t, v, was)) {
+        s = pack_score(n, v, t->W / t->B) * share_that_counts(n, v);
+        memcpy(n->loop, was, sizeof was);
+        n->n_conds = 0;
+    }
+    return s;
+}
+
 /* The loop of which a vector holds several iterations, all lanes of a block for each. */
-static int packed_loop(const Nest *n, const Target *t)
+static int packed_loop(Nest *n, const Target *t)
 {
     const int64_t P = t->W / t->B;
     double most = 1.2 / (double)P;                      /* of what one iteration a vector does */
     int best = VEC_lanes;
+    NestLoop was[MAX_LOOPS];
 
     for (int l = 0; P > 1 && l < n->n_loops; l++) {
-        const double s = pack_score(n, l, P);
+        const double s = pack_score_freed(n, t, l);
         if (s > most) {
             most = s;
             best = l;
         }
     }
+    if (best >= 0 && nest_bounded_by(n, best))
+        free_loop(n, t, best, was);
     return best;
 }
 
@@ -400,6 +533,24 @@ static int innermost(const Model *m, double *cost)
     return best;
 }
 
+/* What conditions add to `products`: little where all their loops are written out, so that the text knows which count. */
+static double mask_ops(const Model *m, double products)
+{
+    double ops = m->n->n_conds ? 2 * products : 0;
+    bool known = true;
+
+    for (int k = 0; k < m->n->n_conds; k++) {
+        double points = 2;
+        for (int l = 0; l < m->n->n_loops; l++)
+            if (m->n->cond[k].k[l]) {
+                points *= (double)m->f[l];
+                known = known && m->f[l] == steps_of(m, l);
+            }
+        ops += points;
+    }
+    return known ? ops / 4 : ops;
+}
+
 /* One register tile, from its first load to its last store. */
 static double tile_cost(const Model *m)
 {
@@ -418,6 +569,7 @@ static double tile_cost(const Model *m)
     for (int k = 0; k < n->n_aggs; k++)
         in.ops += n->agg[k].op != AGG_sum ? (n->agg[k].keep_place ? 5 : 3) * T * U
                 : n->agg[k].e->op == OP_mul ? 0 : T * U;
+    in.ops += mask_ops(m, T * U * n->n_aggs);
     const double latency = LATENCY * U / n->sched.ways, issue = (in.ops + in.loads + 6) / 5.5;
     const double body = max2(max2(in.ops / 2, in.loads / 2), max2(latency, issue));
     const double all = m->rounds / U * body * (1 + m->round / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;

@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_BUFS = 8, SLACK = 64 };
+enum { MAX_BUFS = 8, SLACK = NEST_SLACK };
 
 typedef struct Case {
     Nest n;
@@ -294,7 +294,10 @@ static void lay_out(const Case *c, const Target *t, void **p)
     for (int k = 0; k < c->n.n_bufs; k++) {
         const NestBuf *b = &c->n.buf[k];
         const size_t size = numbers(c, k, W);
-        p[k] = mem_try(size * esz + SLACK);
+        p[k] = mem_try(size * esz + 2 * SLACK);
+        for (size_t i = 0; i < SLACK / esz; i++)
+            put_real(p[k], i, NAN, t->f64);
+        p[k] = (char *)p[k] + SLACK;
         for (size_t i = 0; i < SLACK / esz; i++)
             put_real(p[k], size + i, NAN, t->f64);
         for (size_t i = 0; i < size; i++)
@@ -364,7 +367,7 @@ static void check_case(Case *c, const Target *t, const CcLib *lib)
         unit_wrong(__LINE__, "result", why);
     }
     for (int k = 0; k < c->n.n_bufs; k++)
-        mem_free(p[k]);
+        mem_free((char *)p[k] - SLACK);
     buf_free(&name);
 }
 
