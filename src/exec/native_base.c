@@ -708,16 +708,43 @@ static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, L
 
 /* One block of lanes: `m` of them, rows `row` apart from each other in the table; number(at) is the table's. */
 #define FILL_BLOCK(T, to, number)                                                                  \
-    for (size_t r = 0; r < R; r++)                                                                 \
+    for (; r < R; r++)                                                                             \
         for (size_t w = 0; w < W; w++) {                                                           \
             const size_t at = first[w] + r;                                                        \
             ((T *)(to))[r * W + w] = w < m ? (T)(number) : 0;                                      \
         }
 
+/* Packed bytes, eight rows of a lane at a time: one load in place of eight. */
+#define FILL_BYTES(T, to, lut)                                                                     \
+    for (; r + 8 <= R; r += 8) {                                                                   \
+        for (size_t w = 0; w < W; w++)                                                             \
+            memcpy(&eight[w], k->bytes + first[w] + r, 8);                                         \
+        for (size_t i = 0; i < 8; i++)                                                             \
+            for (size_t w = 0; w < m; w++)                                                         \
+                ((T *)(to))[(r + i) * W + w] = (T)(lut)[((const uint8_t *)&eight[w])[i]];          \
+    }
+
+static size_t fill_bytes(const Native *n, const TableCol *k, void *to, const size_t *first, size_t m, size_t R, size_t W,
+                         const float *lut32)
+{
+    uint64_t eight[64];
+    size_t r = 0;
+
+    if (m < W)
+        memset(to, 0, R * W * n->esz);
+    if (n->o.f64)
+        FILL_BYTES(double, to, k->lut)
+    else
+        FILL_BYTES(float, to, lut32)
+    return r;
+}
+
 /* Packed bytes, or plain numbers without NULL, of lanes that stand row by row. */
 static void fill_block(const Native *n, const TableCol *k, void *to, const size_t *first, size_t m, size_t R, size_t W,
                        const float *lut32)
 {
+    size_t r = k->bytes ? fill_bytes(n, k, to, first, m, R, W, lut32) : 0;
+
     if (k->bytes && n->o.f64)
         FILL_BLOCK(double, to, k->lut[k->bytes[at]])
     else if (k->bytes)
