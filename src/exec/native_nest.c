@@ -272,7 +272,7 @@ static bool commit_rows(Native *n, Rel *r, const Lowered *low)
         else if (now[c].kind == CK_row)
             forget_keys(n, &r->lay.col[c]);
     }
-    ok = ok && lay_commit(n, &r->lay, (size_t)low->out.rows, now, key, low->out.winner);
+    ok = ok && lay_commit(n, &r->lay, (size_t)low->out.rows, now, key, low->out.winner || low->out.n_conds);
     r->lay.gen = ok ? &low->out : NULL;
     for (int c = 0; c < r->b->n_cols; c++)
         arr_drop(n, &key[c]);

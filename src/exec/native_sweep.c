@@ -51,6 +51,20 @@ bool nest_room(Native *n, const Lay *y, Arr *a)
     return arr_need(n, a, block_bytes(n, y, y->R));
 }
 
+/* Which rows of a box are there: those that meet its conditions. */
+static bool presence_in_box(Native *n, Rel *r)
+{
+    Lay *y = &r->lay;
+
+    if (!arr_need(n, &y->pres_mem, lay_size(y)))
+        return false;
+    y->pres = y->pres_mem.p;
+    for (size_t row = 0; row < y->R; row++)
+        memset(y->pres + row * y->L, regular_meets(&r->plan.nest->low.out, (int64_t)row), y->L);
+    y->place_only = false;
+    return true;
+}
+
 /* Which rows of a pick are there: those whose place the group stored. */
 static bool make_presence(Native *n, Rel *r)
 {
@@ -96,7 +110,7 @@ bool lay_plain(Native *n, Lay *y)
         return true;
     for (int k = 0; k < n->n_rels; k++)
         if (&n->rel[k].lay == y)
-            return make_presence(n, &n->rel[k]);
+            return n->rel[k].plan.nest->low.out.winner ? make_presence(n, &n->rel[k]) : presence_in_box(n, &n->rel[k]);
     return true;
 }
 
@@ -160,6 +174,11 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     if (b->lanes ? !arr_need(n, a, block_bytes(n, y, b->rows)) : !arr_take(n, a, b->rows * n->esz))
         return false;
     *out = a->p;
+    if (k && r->plan.nest->low.out.n_conds) {           /* rows that are not there hold 0 */
+        memset(a->p, 0, b->lanes ? block_bytes(n, y, b->rows) : b->rows * n->esz);
+        y->place_only = true;
+        y->all_here = false;
+    }
     if (!k) {
         y->place_only = true;
         y->all_here = false;

@@ -41,6 +41,18 @@ static bool make_vars(Lower *l)
     return true;
 }
 
+/* Rows of sources that are those of a box only in part; of outer joins it is asked later. */
+static bool sources_rows(Lower *l)
+{
+    for (int s = 0; s < l->b->n_src; s++)
+        for (int k = 0; l->b->src[s].join != JOIN_left && k < l->src[s]->n_conds; k++) {
+            const Lin x = low_over_vars(l, s, &l->src[s]->cond[k]);
+            if (!space_ge(&l->s, &x))
+                return false;
+        }
+    return true;
+}
+
 /* ---- outputs ---- */
 
 static bool read_key(Lower *l, const Expr *e, Key *k)
@@ -335,6 +347,26 @@ static void keep_at_least(Domain *d, const Lower *l, const Lin *form, int64_t si
     domain_ge(d, k, sign * f.c + c);
 }
 
+/* Output loops whose bounds depend on those outside them: worth it where the rows fill a good part of the box. */
+static bool bounds_of_rows(Lower *l, Domain *d)
+{
+    Nest *n = &l->out->nest;
+    double box = 1;
+
+    for (int i = 0; i < n->n_out; i++) {
+        if (!domain_bounds(d, i, &n->loop[i], l->a))
+            return low_refuse(l, "its rows are no box, nor given by plain bounds");
+        box *= (double)(n->loop[i].max - n->loop[i].min + 1);
+    }
+    if (l->lanes && !l->carried)
+        return low_refuse(l, "its rows are no box, and it sums over the lanes");
+    if (l->b->kind == BLK_pick)
+        return low_refuse(l, "its groups are no box");
+    if (box > MOST_HOLES && (double)low_points(n, n->n_out) * LEAST_SHARE < box)
+        return low_refuse(l, "its rows are few in a large box");
+    return true;
+}
+
 static bool find_bounds(Lower *l)
 {
     Nest *n = &l->out->nest;
@@ -348,8 +380,9 @@ static bool find_bounds(Lower *l)
     }
     for (int g = 0; g < l->s.n_ge; g++)
         keep_at_least(d, l, &l->s.ge[g], 1, 0);
-    bool ok = domain_box(d, n->n_out, lo, hi) || low_refuse(l, "its rows are no box");
-    for (int i = 0; ok && i < n->n_out; i++)
+    const bool box = domain_box(d, n->n_out, lo, hi);
+    bool ok = box || bounds_of_rows(l, d);
+    for (int i = 0; box && i < n->n_out; i++)
         n->loop[i] = (NestLoop){ .min = lo[i], .max = hi[i], .box = true };
     for (int i = n->n_out; ok && i < n->n_loops; i++)
         ok = domain_bounds(d, i, &n->loop[i], l->a) || low_refuse(l, "a loop has no plain bounds");
@@ -440,7 +473,7 @@ static bool find_presence(Lower *l)
     }
     if (!l->masked || l->certain || l->blind)
         return true;
-    if (l->b->kind != BLK_row || winners != 1 || !meets_all_places(l, last, true))
+    if (l->b->kind != BLK_row || winners != 1 || !meets_all_places(l, last, true) || !low_all_box(&l->out->nest))
         return low_refuse(l, "its rows are there by values that move");
     l->carry = last;
     return true;
@@ -482,6 +515,32 @@ static int codes_loop(const Lower *l, const Key *k)
     return v < 0 ? -1 : l->loop_of[v];
 }
 
+/* Bounds of output loops as conditions over the dimensions. */
+static void add_conds(Lower *l, int loop, const Bound *b, int n_bounds, int64_t sign)
+{
+    Regular *r = &l->out->out;
+
+    for (int k = 0; k < n_bounds; k++) {
+        Affine f = { .c = -sign * b[k].e.c };
+        for (int i = 0; i < MAX_LOOPS; i++)
+            f.k[i] = -sign * b[k].e.k[i];
+        f.k[loop] = sign * b[k].d;
+        f = over_dims(&l->out->nest, f);
+        VEC_PUSH(l->a, r->cond, r->n_conds, f);
+    }
+}
+
+static void rows_conds(Lower *l)
+{
+    const Nest *n = &l->out->nest;
+
+    for (int i = 0; i < l->out->out.n_dims; i++)
+        if (!n->loop[i].box) {
+            add_conds(l, i, n->loop[i].lo, n->loop[i].n_lo, 1);
+            add_conds(l, i, n->loop[i].hi, n->loop[i].n_hi, -1);
+        }
+}
+
 static bool result_rows(Lower *l)
 {
     const Nest *n = &l->out->nest;
@@ -490,8 +549,8 @@ static bool result_rows(Lower *l)
     int64_t groups;
 
     *r = (Regular){ .n_dims = dims, .n_cols = l->b->n_cols, .lanes = l->carried };
-    if (dims > REG_DIMS || (l->b->kind == BLK_pick && !low_all_box(n)))
-        return low_refuse(l, "its rows are no box");
+    if (dims > REG_DIMS)
+        return low_refuse(l, "it has too many loops");
     const Affine at = low_number_points(n, 0, dims, &r->rows);
     if (r->rows >= UINT32_MAX)
         return low_refuse(l, "it has too many rows");
@@ -515,6 +574,7 @@ static bool result_rows(Lower *l)
     r->place = over_dims(n, low_number_points(n, n->n_out, n->n_loops, &groups));
     if (l->carry >= 0)
         carried_places(l, r);
+    rows_conds(l);
     return true;
 }
 /* ---- */
@@ -534,6 +594,8 @@ static bool dims_join(const Regular *r, int d)
 
     for (int c = 0; ok && c < r->n_cols; c++)
         ok = r->col[c].kind != REG_affine || form_joins(&r->col[c].key, d, e);
+    for (int k = 0; ok && k < r->n_conds; k++)
+        ok = form_joins(&r->cond[k], d, e);
     return ok && (!r->winner || (form_joins(&r->group, d, e) && form_joins(&r->place, d, e)));
 }
 
@@ -557,6 +619,8 @@ static void join_dims(Regular *r)
             r->codes[k] = r->codes[k + 1];
         }
         r->n_dims--;
+        for (int k = 0; k < r->n_conds; k++)
+            drop_dim(&r->cond[k], d);
         drop_dim(&r->group, d);
         drop_dim(&r->place, d);
         for (int c = 0; c < r->n_cols; c++) {
@@ -581,7 +645,7 @@ static bool shape_is_right(Lower *l)
 static int loop_to_split(const Nest *n)
 {
     for (int i = 0; i < n->n_out; i++)
-        if (!nest_bounded_by(n, i))
+        if (n->loop[i].box && !nest_bounded_by(n, i))
             return i;
     return -1;
 }
@@ -603,7 +667,7 @@ bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a
     *out = (Lowered){ .nest = { .id = b->id } };
     *l = (Lower){ .b = b, .src = src, .blind = blind, .a = a, .out = out, .s = { .a = a } };
     const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? low_union(l)
-                  : make_vars(l) && low_conditions(l) && low_outer_joins(l) &&
+                  : make_vars(l) && sources_rows(l) && low_conditions(l) && low_outer_joins(l) &&
                     read_keys(l) && choose_outputs(l) && output_loops(l) &&
                     (b->kind != BLK_pick || pick_loops(l)) && reduction_loops(l) && find_bounds(l) &&
                     find_presence(l) && result_rows(l) && lanes_are_right(l) && low_results(l);

@@ -28,6 +28,9 @@ typedef struct Lower {
     int carry;                  /* … or the result's rows are there as those of this source; -1 */
 } Lower;
 
+/* Where rows do not fill their box: numbers of a box of any share, and the least share of a larger one. */
+enum { MOST_HOLES = 1 << 16, LEAST_SHARE = 8 };
+
 /* False, and why, unless that is known. */
 bool low_refuse(Lower *l, const char *why);
 
@@ -48,7 +51,7 @@ bool low_is_key(const Block *b, int c);                                 /* colum
 Affine low_over_loops(const Lower *l, const Lin *form);
 /* Number the points of loops [from, to) row by row. */
 Affine low_number_points(const Nest *n, int from, int to, int64_t *count);
-bool low_all_box(const Nest *n);
+bool low_all_box(const Nest *n);                                        /* all loops */
 /* A copy: the result may outlive what is known of its sources. */
 const int64_t *low_own_codes(Lower *l, const int64_t *codes, int64_t n);
 
@@ -57,6 +60,7 @@ const int64_t *low_own_codes(Lower *l, const int64_t *codes, int64_t n);
 Expr *low_operand(Lower *l, Operand o, Type t);
 int  low_buffer(Lower *l, int src, int col, bool lanes, bool written, int64_t rows);
 bool low_results(Lower *l);
+int64_t low_points(const Nest *n, int loops);                           /* of the first `loops` loops */
 
 /* ---- union.c ---- */
 

@@ -296,6 +296,8 @@ bool low_outer_joins(Lower *l)
             continue;
         if (l->src[s]->winner)
             return low_refuse(l, "an outer join meets rows that come and go");
+        if (l->src[s]->n_conds)
+            return low_refuse(l, "an outer join may find no row");
         if (!outer_join(l, s))
             return false;
     }

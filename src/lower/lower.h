@@ -3,7 +3,8 @@
  * lower.h - regular relations, and the blocks over them as loop nests.
  *
  * A relation is regular if its rows are a box: numbered by a few dimensions, each key an affine form of these
- * numbers, or one of a list of codes.  Whether it is one is found by looking at its keys (regular.c), however it
+ * numbers, or one of a list of codes.  Or those of a box that meet affine conditions (k.t <= q.t): every row of the
+ * box has its place, and those that do not meet them are not there and hold 0.  Whether it is one is found by looking at its keys (regular.c), however it
  * was made.  A block over regular sources whose conditions and keys are affine is a nest (block.c, condition.c, result.c,
  * union.c, linear.c). */
 #ifndef SG_LOWER_H
@@ -30,6 +31,7 @@ typedef struct Regular {
     RegCol *col; int n_cols;
     int64_t rows;
     bool lanes;                                         /* a row holds all lanes */
+    Affine *cond; int n_conds;                          /* over the dimensions: rows are there where all are >= 0 */
     /* The result of a pick: a row is there where the place stored for its group is its own. */
     bool winner;
     Affine group, place;                                /* over the dimensions */
@@ -42,6 +44,8 @@ bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key,
                   int64_t rows, int64_t null);
 /* Are the n codes, `stride` apart, all different?  A code that stands for two indexes would not tell them apart. */
 bool regular_distinct_codes(const int64_t *code, int64_t n, int64_t stride, Arena *a);
+/* Does row `row` meet the conditions? */
+bool regular_meets(const Regular *r, int64_t row);
 /* The key of column c in row `row`. */
 int64_t regular_key(const Regular *r, int c, int64_t row);
 /* How many keys column c has; 0: not known at once. */

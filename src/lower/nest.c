@@ -154,7 +154,7 @@ static bool can_loop(const Nest *n, int l)
 
     if (p->box)
         return true;
-    if (l < n->n_out || l == n->split || !p->n_lo || !p->n_hi)
+    if (l == n->split || !p->n_lo || !p->n_hi)
         return false;
     for (int m = l; m < n->n_loops; m++)
         if (nest_any_reads(p->lo, p->n_lo, m) || nest_any_reads(p->hi, p->n_hi, m))

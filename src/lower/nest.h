@@ -97,7 +97,7 @@ typedef struct Nest {
     int id;                     /* of the block it stands for */
     int code;                   /* names in the text are made from it alone: the id of the first block with that text */
     NestLoop loop[MAX_LOOPS]; int n_loops;
-    int n_out;                  /* loops 0 … n_out - 1 are output loops: a box; the others are reductions */
+    int n_out;                  /* loops 0 … n_out - 1 are output loops; the others are reductions */
     bool lanes;                 /* every iteration works on all lanes */
     bool copies;                /* every store copies all rows of a buffer: no code is needed, however many they are */
     bool sum_lanes;             /* the aggregates (AGG_sum) run over the lanes too; the stores' buffers have none */

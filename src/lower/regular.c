@@ -216,6 +216,18 @@ bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key,
     return true;
 }
 
+bool regular_meets(const Regular *r, int64_t row)
+{
+    for (int k = 0; k < r->n_conds; k++) {
+        int64_t x = r->cond[k].c;
+        for (int d = 0; d < r->n_dims; d++)
+            x += r->cond[k].k[d] * (row / r->stride[d] % r->extent[d]);
+        if (x < 0)
+            return false;
+    }
+    return true;
+}
+
 int64_t regular_key(const Regular *r, int c, int64_t row)
 {
     const RegCol *k = &r->col[c];

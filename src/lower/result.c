@@ -231,7 +231,7 @@ static Expr *result_of(Lower *l, OperandKind kind, int agg)
     return low_operand(l, o, T_REAL);
 }
 
-static int64_t count_from(const Nest *n, int64_t *at, int depth);
+static int64_t count_from(const Nest *n, int64_t *at, int depth, int end);
 
 static int64_t bound_at(const Bound *b, const int64_t *at, int depth, bool up)
 {
@@ -243,7 +243,7 @@ static int64_t bound_at(const Bound *b, const int64_t *at, int depth, bool up)
     return up ? q + (r > 0) : q - (r < 0);
 }
 
-static int64_t count_loop(const Nest *n, int64_t *at, int depth)
+static int64_t count_loop(const Nest *n, int64_t *at, int depth, int end)
 {
     const NestLoop *o = &n->loop[depth];
     int64_t lo = o->min, hi = o->max, total = 0;
@@ -256,17 +256,24 @@ static int64_t count_loop(const Nest *n, int64_t *at, int depth)
         const int64_t x = bound_at(&o->hi[k], at, depth, false);
         hi = x < hi ? x : hi;
     }
-    if (depth + 1 == n->n_loops)
+    if (depth + 1 == end)
         return hi < lo ? 0 : hi - lo + 1;
     for (at[depth] = lo; at[depth] <= hi; at[depth]++)
-        total += count_from(n, at, depth + 1);
+        total += count_from(n, at, depth + 1, end);
     return total;
 }
 
-/* Points of the loops from `depth` on, inside those outside. */
-static int64_t count_from(const Nest *n, int64_t *at, int depth)
+/* Points of the loops from `depth` up to `end`, inside those outside. */
+static int64_t count_from(const Nest *n, int64_t *at, int depth, int end)
 {
-    return depth == n->n_loops ? 1 : count_loop(n, at, depth);
+    return depth == end ? 1 : count_loop(n, at, depth, end);
+}
+
+int64_t low_points(const Nest *n, int loops)
+{
+    int64_t at[MAX_LOOPS];
+
+    return count_from(n, at, 0, loops);
 }
 
 static int64_t *rows_counted(const Lower *l)
@@ -278,7 +285,7 @@ static int64_t *rows_counted(const Lower *l)
     for (int64_t row = 0; row < r->rows; row++) {
         for (int d = 0; d < n->n_out; d++)
             at[d] = n->loop[d].min + row / r->stride[d] % r->extent[d];
-        count[row] = row && low_all_box(n) ? count[0] : count_from(n, at, n->n_out);
+        count[row] = row && low_all_box(n) ? count[0] : count_from(n, at, n->n_out, n->n_loops);
     }
     return count;
 }

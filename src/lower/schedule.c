@@ -89,7 +89,7 @@ static double along_score(const Nest *n, int l, bool any_step)
     const double extent = (double)nest_extent(n, l);
     double loads = 0;
 
-    if (nest_bounded_by(n, l) || (!n->loop[l].box && out) || extent < 2)
+    if (nest_bounded_by(n, l) || extent < 2)
         return 0;
     for (int k = 0; k < n->n_stores; k++)
         if (n->store[k].at.k[l] != out)
@@ -517,6 +517,16 @@ static double traffic(const Model *m, int inner)
     return all > L1 ? new_all : new_inner;
 }
 
+/* Loops whose bounds depend on loop l stay inside it. */
+static bool bounds_outputs(const Nest *n, int l)
+{
+    for (int k = 0; k < n->n_out; k++)
+        if (!n->loop[k].box && (nest_any_reads(n->loop[k].lo, n->loop[k].n_lo, l) ||
+                                nest_any_reads(n->loop[k].hi, n->loop[k].n_hi, l)))
+            return true;
+    return false;
+}
+
 static int innermost(const Model *m, double *cost)
 {
     const Nest *n = m->n;
@@ -524,7 +534,7 @@ static int innermost(const Model *m, double *cost)
 
     *cost = traffic(m, best);
     for (int l = n->n_out - 2; l >= 0; l--) {
-        const double c = steps_of(m, l) > m->f[l] ? traffic(m, l) : *cost;
+        const double c = steps_of(m, l) > m->f[l] && !bounds_outputs(n, l) ? traffic(m, l) : *cost;
         if (c < 0.8 * *cost) {
             *cost = c;
             best = l;

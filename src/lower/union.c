@@ -56,7 +56,9 @@ static bool parts_agree(Lower *l)
     }
     for (int p = 0; p < b->n_parts; p++) {
         const Regular *y = l->src[b->part[p].src];
-        bool same = y->n_dims == x->n_dims && y->lanes == x->lanes && !y->winner;
+        bool same = y->n_dims == x->n_dims && y->lanes == x->lanes && !y->winner && y->n_conds == x->n_conds;
+        for (int k = 0; same && k < x->n_conds; k++)
+            same = !memcmp(&x->cond[k], &y->cond[k], sizeof x->cond[k]);
         for (int d = 0; same && d < x->n_dims; d++)
             same = x->extent[d] == y->extent[d] && x->stride[d] == y->stride[d];
         for (int c = 0; same && c < b->n_cols; c++)
@@ -85,6 +87,11 @@ static bool union_rows(Lower *l)
         r->extent[d] = x->extent[d - 1];
         r->stride[d] = x->stride[d - 1];
         r->codes[d] = low_own_codes(l, x->codes[d - 1], x->extent[d - 1]);
+    }
+    r->cond = ARENA_ARRAY(l->a, Affine, x->n_conds + 1);
+    for (int k = 0; k < x->n_conds; k++) {
+        r->cond[k].c = x->cond[k].c;
+        memcpy(r->cond[k].k + 1, x->cond[k].k, (MAX_LOOPS - 1) * sizeof *x->cond[k].k);
     }
     r->extent[0] = b->n_parts;
     r->stride[0] = x->rows;
