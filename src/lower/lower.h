@@ -4,9 +4,9 @@
  *
  * A relation is regular if its rows are a box: numbered by a few dimensions, each key an affine form of these
  * numbers, or one of a list of codes.  Or those of a box that meet affine conditions (k.t <= q.t): every row of the
- * box has its place, and those that do not meet them are not there and hold 0.  Whether it is one is found by looking at its keys (regular.c), however it
- * was made.  A block over regular sources whose conditions and keys are affine is a nest (block.c, condition.c, result.c,
- * union.c, linear.c). */
+ * box has its place, and those that do not meet them are not there and hold 0.  Whether it is one is found by looking
+ * at its keys (regular.c), however it was made.  A block over regular sources whose conditions and keys are affine is a
+ * nest (block.c, condition.c, result.c, union.c, linear.c). */
 #ifndef SG_LOWER_H
 #define SG_LOWER_H
 
