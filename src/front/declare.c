@@ -263,7 +263,7 @@ static bool is_a_col(void *none, const Expr *e)
 }
 
 /* Whether e is a number made of literals, such as 48 / 3 - 1, and which. */
-static bool const_value(const Expr *e, Value *v)
+static bool number_of_literals(const Expr *e, Value *v)
 {
     if (ex_any(e, is_a_col, NULL))
         return false;
@@ -275,7 +275,7 @@ static Range bounds_of(const Bounds *k, const Expr *e)
 {
     Value v;
 
-    if (e->type == T_INT && const_value(e, &v))
+    if (e->type == T_INT && number_of_literals(e, &v))
         return (Range){ v.i, v.i };
     if (e->op == OP_col && e->type == T_INT && e->col < k->n_cols)
         return k->col[e->col];
@@ -296,7 +296,7 @@ static bool real_const(const Expr *e, double *out)
 {
     Value v;
 
-    if (!const_value(e, &v))
+    if (!number_of_literals(e, &v))
         return false;
     *out = v.type == T_REAL ? v.r : (double)v.i;
     return v.type == T_REAL || v.type == T_INT;
