@@ -306,12 +306,14 @@ static bool reads_batch_keys(const Rel *r)
     return false;
 }
 
-/* A gradient of the rows that one batch meets, of an embedding say: another batch meets others. */
+/* A gradient of the rows that one batch meets, of an embedding say: another batch meets others.  A nest's rows are the
+ * same for all batches: a slice. */
 static bool reads_rows_of_batch(Native *n, const Rel *r)
 {
     for (int s = 0; s < r->b->n_src; s++) {
         const Block *b = r->src[s]->b;
-        if (b->batched && b->grad_of >= 0 && lay_size(&r->src[s]->lay) < lay_size(&n->rel[b->grad_of].lay))
+        if (b->batched && b->grad_of >= 0 && !r->src[s]->plan.nest &&
+            lay_size(&r->src[s]->lay) < lay_size(&n->rel[b->grad_of].lay))
             return true;
     }
     return false;
