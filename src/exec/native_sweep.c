@@ -258,7 +258,7 @@ static void part_buffers(const Together *t, const NestPlan *np, int part, void *
 }
 
 /* Rows of a buffer, of lane blocks [b0, b1) or without lanes, to their place in another. */
-static void copy_rows(Native *n, const NestPlan *np, const NestStore *s, size_t b0, size_t b1)
+static void copy_part(Native *n, const NestPlan *np, const NestStore *s, size_t b0, size_t b1)
 {
     const Nest *nest = &np->low.nest;
     const int from = nest->opd[s->e->col].index;
@@ -273,7 +273,7 @@ static void copy_rows(Native *n, const NestPlan *np, const NestStore *s, size_t 
 static void run_copies(Native *n, const NestPlan *np, size_t b0, size_t b1)
 {
     for (int k = 0; k < np->low.nest.n_stores; k++)
-        copy_rows(n, np, &np->low.nest.store[k], b0, b1);
+        copy_part(n, np, &np->low.nest.store[k], b0, b1);
 }
 
 static void run_part(void *arg, int part)
