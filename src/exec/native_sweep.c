@@ -170,12 +170,14 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     Lay *y = &r->lay;
     LCol *k = from->col < 0 ? NULL : &y->col[from->col];
     Arr *a = !k ? &y->place_mem : b->lanes ? &k->blk_mem : &k->val_mem;
+    const Regular *out_rows = &r->plan.nest->low.out;
 
     if (b->lanes ? !arr_need(n, a, block_bytes(n, y, b->rows)) : !arr_take(n, a, b->rows * n->esz))
         return false;
     *out = a->p;
-    if (k && r->plan.nest->low.out.n_conds) {           /* rows that are not there hold 0 */
+    if (k && (out_rows->n_conds || out_rows->gaps))     /* rows that are not there hold 0 */
         memset(a->p, 0, b->lanes ? block_bytes(n, y, b->rows) : b->rows * n->esz);
+    if (k && out_rows->n_conds) {
         y->place_only = true;
         y->all_here = false;
     }
@@ -263,7 +265,7 @@ static void copy_part(Native *n, const NestPlan *np, const NestStore *s, size_t 
     const Nest *nest = &np->low.nest;
     const int from = nest->opd[s->e->col].index;
     const size_t W = nest->lanes ? nest_width(n) : 1, bytes = W * n->esz;
-    const size_t rows = (size_t)(nest->loop[0].max - nest->loop[0].min + 1), to_rows = nest->buf[s->buf].rows;
+    const size_t rows = nest->buf[from].rows, to_rows = nest->buf[s->buf].rows;
 
     for (size_t b = nest->lanes ? b0 : 0; b < (nest->lanes ? b1 : 1); b++)
         memcpy((char *)np->p[s->buf] + (b * to_rows + (size_t)s->at.c) * bytes, (const char *)np->p[from] + b * rows * bytes,

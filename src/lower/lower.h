@@ -31,6 +31,7 @@ typedef struct Regular {
     RegCol *col; int n_cols;
     int64_t rows;
     bool lanes;                                         /* a row holds all lanes */
+    bool gaps;                                          /* some rows hold 0 and are as good as not there */
     Affine *cond; int n_conds;                          /* over the dimensions: rows are there where all are >= 0 */
     /* The result of a pick: a row is there where the place stored for its group is its own. */
     bool winner;

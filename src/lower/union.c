@@ -4,7 +4,8 @@
  *
  * The parts have the same dimensions, perhaps in another order, and their keys differ in constants only: the number of
  * the branch, the slice of a step (2 AS layer).  Which part a row is of becomes one dimension more, the slowest; parts
- * are put in an order in which their constants are even, or one column's are the codes of that dimension. */
+ * are put in an order in which their constants are even, or one column's are the codes of that dimension.  Where nobody
+ * can tell a missing row from a 0, parts may be shorter than others along the slowest dimension. */
 #include "lower/block.h"
 
 #include <stdlib.h>
@@ -17,6 +18,9 @@ typedef struct Union {
     int *place;                 /* by part: its place in the result */
     int codes_col;              /* the column whose constants are codes; -1 */
     bool flat;                  /* all parts number their rows alike */
+    bool ragged;                /* but some are shorter along dimension 0 */
+    int64_t *shift;             /* by part: where it begins along dimension 0 */
+    int64_t extent;             /* of dimension 0, of all parts together */
 } Union;
 
 static const Regular *part_rows(const Union *u, int p)
@@ -46,12 +50,17 @@ static bool same_list(const Regular *x, int d, const Regular *y, int e)
            (!x->codes[d] || !memcmp(x->codes[d], y->codes[e], (size_t)x->extent[d] * sizeof(int64_t)));
 }
 
+static bool may_be_shorter(const Union *u, const Regular *x, int d, const Regular *y, int e)
+{
+    return u->l->blind && d == 0 && e == 0 && !x->codes[0] && !y->codes[0] && !x->n_conds && !y->n_conds;
+}
+
 /* Does dimension e of part p do for all keys what dimension d of the first part does? */
 static bool dims_agree(const Union *u, int d, int p, int e)
 {
     const Block *b = u->l->b;
     const Regular *x = part_rows(u, 0), *y = part_rows(u, p);
-    bool ok = x->extent[d] == y->extent[e] && same_list(x, d, y, e);
+    bool ok = (x->extent[d] == y->extent[e] || may_be_shorter(u, x, d, y, e)) && same_list(x, d, y, e);
 
     for (int c = 0; ok && c < b->n_cols; c++) {
         RegCol k, m;
@@ -90,14 +99,52 @@ static bool match_dims(Union *u, int p)
     return true;
 }
 
+/* ---- parts that are shorter ---- */
+
+/* How far part p begins behind the first one, along dimension 0; all keys that run along it must say the same. */
+static bool find_shift(Union *u, int p)
+{
+    bool known = false;
+
+    for (int c = 0; c < u->l->b->n_cols; c++) {
+        RegCol k, m;
+        int64_t by;
+        if (u->l->b->col[c].type == T_REAL || !part_key(u, 0, c, &k) || !part_key(u, p, c, &m) || !k.key.k[0])
+            continue;
+        if (__builtin_sub_overflow(m.key.c, k.key.c, &by) || by % k.key.k[0] || (known && by / k.key.k[0] != u->shift[p]))
+            return false;
+        u->shift[p] = by / k.key.k[0];
+        known = true;
+    }
+    return known;
+}
+
+static bool find_shifts(Union *u)
+{
+    int64_t lo = 0, hi = part_rows(u, 0)->extent[0];
+
+    for (int p = 0; p < u->n_parts; p++) {
+        if (!find_shift(u, p))
+            return false;
+        const int64_t end = u->shift[p] + part_rows(u, p)->extent[0];
+        lo = u->shift[p] < lo ? u->shift[p] : lo;
+        hi = end > hi ? end : hi;
+    }
+    for (int p = 0; p < u->n_parts; p++)
+        u->shift[p] -= lo;
+    u->extent = hi - lo;
+    return u->flat && u->extent < 1 << 29;
+}
+
 /* ---- which part is where ---- */
 
+/* Of a key in the part's first row; where parts are shorter, in the row that all begin with. */
 static int64_t part_constant(const Union *u, int p, int c)
 {
     RegCol k;
 
     part_key(u, p, c, &k);
-    return k.key.c;
+    return u->ragged && k.kind == REG_affine ? k.key.c - u->shift[p] * k.key.k[0] : k.key.c;
 }
 
 static bool is_varying(const Union *u, int c)
@@ -199,6 +246,10 @@ static bool parts_agree(Union *u)
     for (int p = 0; p < b->n_parts; p++)
         if (!match_dims(u, p))
             return low_refuse(u->l, "it is a union of different boxes");
+    for (int p = 1; p < b->n_parts; p++)
+        u->ragged |= part_rows(u, p)->n_dims && part_rows(u, p)->extent[0] != part_rows(u, 0)->extent[0];
+    if (u->ragged && !find_shifts(u))
+        return low_refuse(u->l, "it is a union of different boxes");
     return b->n_parts > 1 && parts_in_order(u) ? true : low_refuse(u->l, "it is a union of parts that no key numbers");
 }
 
@@ -223,6 +274,7 @@ static void union_keys(const Union *u, Regular *r)
             continue;
         }
         part_key(u, 0, c, k);
+        k->key.c = part_constant(u, 0, c);
         k->dim++;
         shift_form(&k->key);
         if (c == u->codes_col) {
@@ -240,6 +292,14 @@ static void union_keys(const Union *u, Regular *r)
     r->codes[0] = code;
 }
 
+/* Rows that a part has room for. */
+static int64_t union_part(const Union *u)
+{
+    const Regular *x = part_rows(u, 0);
+
+    return u->ragged ? u->extent * x->stride[0] : x->rows;
+}
+
 static bool union_rows(const Union *u)
 {
     Lower *l = u->l;
@@ -247,19 +307,22 @@ static bool union_rows(const Union *u)
     Regular *r = &l->out->out;
 
     *r = *x;
-    if (x->n_dims == REG_DIMS || x->rows > UINT32_MAX / u->n_parts)
+    if (x->n_dims == REG_DIMS || union_part(u) > UINT32_MAX / u->n_parts)
         return low_refuse(l, "it has too many rows");
+    r->gaps = u->ragged;
     r->n_cols = l->b->n_cols;
     r->n_dims = x->n_dims + 1;
-    r->rows = x->rows * u->n_parts;
+    r->rows = union_part(u) * u->n_parts;
     r->extent[0] = u->n_parts;
-    r->stride[0] = x->rows;
+    r->stride[0] = union_part(u);
     r->codes[0] = NULL;
     for (int d = 0; d < x->n_dims; d++) {
         r->extent[d + 1] = x->extent[d];
         r->stride[d + 1] = x->stride[d];
         r->codes[d + 1] = low_own_codes(l, x->codes[d], x->extent[d]);
     }
+    if (u->ragged)
+        r->extent[1] = u->extent;
     r->cond = ARENA_ARRAY(l->a, Affine, x->n_conds + 1);
     for (int k = 0; k < x->n_conds; k++) {
         r->cond[k] = x->cond[k];
@@ -301,13 +364,13 @@ static bool union_copies(const Union *u, int p)
         memset(&o, 0, sizeof o);
         o.kind = OPD_load;
         o.index = low_buffer(l, e->src, e->col, n->lanes, false, y->rows);
-        NestStore s = { .at.c = u->place[p] * x->rows };
+        NestStore s = { .at.c = u->place[p] * union_part(u) + (u->ragged ? u->shift[p] * x->stride[0] : 0) };
         for (int d = 0; d < n->n_loops; d++) {
             o.at.k[d] = u->flat ? 1 : y->stride[u->dim[p][d]];
             s.at.k[d] = u->flat ? 1 : x->stride[d];
         }
         s.e = low_operand(l, o, T_REAL);
-        s.buf = low_buffer(l, -1, c, n->lanes, true, x->rows * u->n_parts);
+        s.buf = low_buffer(l, -1, c, n->lanes, true, union_part(u) * u->n_parts);
         VEC_PUSH(l->a, n->store, n->n_stores, s);
     }
     return true;
@@ -323,6 +386,7 @@ bool low_union(Lower *l)
             return low_refuse(l, "a source is not regular");
     u.dim = arena_alloc(l->a, (size_t)b->n_parts * sizeof *u.dim);
     u.place = ARENA_ARRAY(l->a, int, b->n_parts + 1);
+    u.shift = ARENA_ARRAY(l->a, int64_t, b->n_parts + 1);
     if (!parts_agree(&u) || !union_rows(&u))
         return false;
     union_loops(&u);
