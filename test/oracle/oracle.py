@@ -27,8 +27,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
-          "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
-          "fgsm", "batchnorm"]
+          "kg", "mf", "fm", "gan", "kipf", "vae", "denoise",
+          "sage", "word2vec", "fgsm", "batchnorm", "gat", "edges", "hypergraph"]
 
 
 def wave(k, phase):
