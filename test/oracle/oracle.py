@@ -28,7 +28,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
           "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
-          "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe"]
+          "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe", "style"]
 
 
 def wave(k, phase):
