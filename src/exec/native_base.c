@@ -438,6 +438,17 @@ static bool rows_by_lane(Native *n, struct Base *s, uint32_t *rank)
     return true;
 }
 
+/* Keys that are data: rows are told apart without them.  A list of all that could be there would grow by as much with
+ * every join. */
+static bool has_payload_keys(const Rel *r, int n_rest_keys)
+{
+    int n = 0;
+
+    for (int k = 0; k < r->b->n_id; k++)
+        n += r->b->id_col[k] != r->base->lane_col;
+    return n < n_rest_keys;
+}
+
 /* Which rests there are, and how they are found; *ok: few enough. */
 static bool collect_rests(Native *n, Rel *r, bool *ok)
 {
@@ -446,7 +457,7 @@ static bool collect_rests(Native *n, Rel *r, bool *ok)
     const int K = rest_keys(r, -1, false, s->rest_key);
 
     s->chosen = -1;
-    if (N != s->n_lanes && K > 1 && !find_chosen(n, r))
+    if (N != s->n_lanes && K > 1 && n->o.all_loops && !n->no_cc && !n->o.no_loops && !find_chosen(n, r))
         return false;
     if (s->chosen < 0) {
         keys_free(n, &s->rest);
@@ -455,7 +466,8 @@ static bool collect_rests(Native *n, Rel *r, bool *ok)
             return false;
     }
     const size_t D = s->rest.n_groups;
-    *ok = s->chosen >= 0 || (D <= MOST_RESTS && D * s->n_lanes <= N * LEAST_DENSITY);
+    *ok = s->chosen >= 0 || (D <= MOST_RESTS && D * s->n_lanes <= N * LEAST_DENSITY &&
+                             (N == s->n_lanes || !has_payload_keys(r, K)));
     return true;
 }
 

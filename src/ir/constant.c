@@ -51,7 +51,7 @@ static Value const_of_col(void *arg, const Expr *e)
     return ex_eval(k->of[e->src][e->col], NULL, NULL);
 }
 
-static bool const_value(const Consts *k, const Expr *e, Value *out)
+static bool known_value(const Consts *k, const Expr *e, Value *out)
 {
     if (ex_any(e, is_unknown_col, (void *)k))
         return false;
@@ -63,7 +63,7 @@ const Expr *consts_literal(const Consts *k, const Expr *e)
 {
     Value v;
 
-    if ((e->op == OP_col && e->type == T_REAL) || e->type == T_REAL || !const_value(k, e, &v) || v.null)
+    if ((e->op == OP_col && e->type == T_REAL) || e->type == T_REAL || !known_value(k, e, &v) || v.null)
         return NULL;
     return v.type == T_TEXT ? ex_text(k->a, v.s) : ex_int(k->a, v.i);
 }
@@ -96,7 +96,7 @@ bool consts_never(const Consts *k, Expr *const *cond, int n)
     Value v;
 
     for (int w = 0; w < n; w++)
-        if (const_value(k, cond[w], &v) && (v.null || !v.i))
+        if (known_value(k, cond[w], &v) && (v.null || !v.i))
             return true;
     return false;
 }

@@ -97,32 +97,58 @@ static int by_constant(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* The place in r's identity where every contribution has one number of its own, as the steps of a loop that read a
- * slice each: their rows never meet, and they are put in its order.  -1: there is none. */
-static int place_apart(Back *k, const Block *r, Contribution *from, int n)
+/* Put the contributions in the order of the number that each has in identity column i; false: one has none. */
+static bool order_by(Back *k, Contribution *from, int n, int i)
 {
     Apart *at = ARENA_ARRAY(k->a, Apart, n);
 
-    for (int i = 0; i < r->n_id; i++) {
-        bool apart = true;
-        for (int c = 0; c < n && apart; c++) {
-            Block *b = from[c].rel;
-            if (!b->col[from[c].id[i]].constant)
-                analyse_constants(k->p, b);
-            const Expr *e = b->col[from[c].id[i]].constant;
-            apart = e && e->op == OP_lit_int;
-            at[c] = (Apart){ apart ? e->i : 0, from[c] };
-        }
-        if (apart)
-            qsort(at, (size_t)n, sizeof *at, by_constant);
-        for (int c = 1; c < n && apart; c++)
-            apart = at[c - 1].at != at[c].at;
-        for (int c = 0; c < n && apart; c++)
-            from[c] = at[c].c;
-        if (apart)
-            return i;
+    for (int c = 0; c < n; c++) {
+        Block *b = from[c].rel;
+        if (!b->col[from[c].id[i]].constant)
+            analyse_constants(k->p, b);
+        const Expr *e = b->col[from[c].id[i]].constant;
+        if (!e || e->op != OP_lit_int)
+            return false;
+        at[c] = (Apart){ e->i, from[c] };
     }
-    return -1;
+    qsort(at, (size_t)n, sizeof *at, by_constant);
+    for (int c = 0; c < n; c++)
+        from[c] = at[c].c;
+    return true;
+}
+
+static int64_t number_in(const Contribution *c, int i)
+{
+    return c->rel->col[c->id[i]].constant->i;
+}
+
+/* Contributions whose rows never meet, as the steps of a loop that read a slice each, stand side by side: by a column of
+ * the identity where each has a number of its own, or each group of them that shares a number, by the next column.
+ * false: some may meet. */
+static bool stand_apart(Back *k, const Block *r, Contribution *from, int n, int first, Contribution *out)
+{
+    if (n == 1) {
+        *out = *from;
+        return true;
+    }
+    for (int i = first; i < r->n_id; i++) {
+        Contribution *group = ARENA_ARRAY(k->a, Contribution, n);
+        int m = 0, end;
+        bool apart = order_by(k, from, n, i);
+        for (int c = 0; c < n && apart; c = end) {
+            for (end = c + 1; end < n && number_in(&from[end], i) == number_in(&from[c], i);)
+                end++;
+            apart = stand_apart(k, r, &from[c], end - c, i + 1, &group[m++]);
+        }
+        if (!apart || m == 1)
+            continue;
+        *out = (Contribution){ NULL, grad_ints(k->a, r->n_id, -1), grad_ints(k->a, r->n_cols, -1) };
+        for (int c = 0; c < m; c++)
+            analyse_constants(k->p, group[c].rel);
+        out->rel = union_of(k, r, group, m, i, out->id, out->d);
+        return true;
+    }
+    return false;
 }
 
 #define MEET_AT_ONCE 8
@@ -132,14 +158,11 @@ static int place_apart(Back *k, const Block *r, Contribution *from, int n)
 static Grad gather(Back *k, const Block *r)
 {
     Contribution *c = k->contrib[r->id];
+    Contribution apart;
     int n = k->n_contrib[r->id];
 
-    const int by = n > 1 ? place_apart(k, r, c, n) : -1;
-    if (by >= 0) {
-        Grad g = { NULL, grad_ints(k->a, r->n_id, -1), grad_ints(k->a, r->n_cols, -1) };
-        g.rel = union_of(k, r, c, n, by, g.id, g.d);
-        return g;
-    }
+    if (n > 1 && stand_apart(k, r, c, n, 0, &apart))
+        return (Grad){ apart.rel, apart.id, apart.d };
     while (n > 1) {
         int m = 0;
         for (int at = 0; at < n; at += MEET_AT_ONCE)

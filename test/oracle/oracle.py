@@ -28,7 +28,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
           "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
-          "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe", "style"]
+          "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe", "style",
+          "char_rnn", "char_lstm", "char_gru"]
 
 
 def wave(k, phase):
@@ -343,14 +344,42 @@ def statements(spec):
     text = source(os.path.join(TOP, spec.model))
     text = re.sub(r"-- @eval\s*CREATE TABLE [^;]*;", "", text)
     sets = {**dict(re.findall(r"-- @set (\w+) = (\S+)", text)), **spec.sets}
+    text = re.sub(r"-- @for (\w+) = (.*?) \.\. (.*)", r"@for|\1|\2|\3;", text)
+    text = text.replace("-- @end\n", "@end;\n")
     text = re.sub(r"--[^\n]*", "", text)
-    text = re.sub(r"(?<!:):(\w+)", lambda m: str(sets[m[1]]), text)
     for pattern, replacement in spec.mend:
         text = text.replace(pattern, replacement)
-    for s in text.split(";"):
-        m = re.match(r"\s*CREATE (?:TABLE|VIEW) (\w+) AS\b", s)
-        if m and not any(m[1] in known for known in (spec.params, spec.bind, spec.noise, spec.data)):
+    filled, made = set(re.findall(r"INSERT INTO (\w+)", text)), set()
+    for s in unrolled([s.strip() for s in text.split(";")], sets):
+        m = re.match(r"(CREATE (?:TABLE|VIEW)|INSERT INTO) (\w+)( AS\b)?", s)
+        if not m or any(m[2] in known for known in (spec.params, spec.bind, spec.noise, spec.data)):
+            continue
+        if m[3] and m[2] in made:                       # a loop makes it anew
+            yield s.replace(m[2], "made_anew", 1)
+            yield f"DROP TABLE {m[2]}"
+            yield f"ALTER TABLE made_anew RENAME TO {m[2]}"
+        elif m[3] or m[2] in filled:
+            made.add(m[2])
             yield s
+
+
+def unrolled(body, names):
+    """The statements with loops written out and :names replaced."""
+    at = 0
+    while at < len(body):
+        if not body[at].startswith("@for"):
+            yield re.sub(r"(?<!:):(\w+)", lambda m: str(names[m[1]]), body[at])
+            at += 1
+            continue
+        depth, end = 1, at + 1
+        while depth:
+            depth += body[end].startswith("@for") - (body[end] == "@end")
+            end += 1
+        _, var, *bounds = body[at].split("|")
+        low, high = (eval(re.sub(r":(\w+)", lambda m: str(names[m[1]]), b)) for b in bounds)
+        for value in range(low, high + 1):
+            yield from unrolled(body[at + 1:end - 1], {**names, var: value})
+        at = end
 
 
 # ---- the command ----
