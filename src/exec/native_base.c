@@ -457,7 +457,8 @@ static bool collect_rests(Native *n, Rel *r, bool *ok)
     const int K = rest_keys(r, -1, false, s->rest_key);
 
     s->chosen = -1;
-    if (N != s->n_lanes && K > 1 && n->o.all_loops && !n->no_cc && !n->o.no_loops && !find_chosen(n, r))
+    const bool nests = n->have_batch && n->o.all_loops && !n->no_cc && !n->o.no_loops;   /* lists would grow by every choice */
+    if (N != s->n_lanes && K > 1 && nests && !find_chosen(n, r))
         return false;
     if (s->chosen < 0) {
         keys_free(n, &s->rest);
