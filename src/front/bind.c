@@ -797,6 +797,7 @@ static Block *bind_query_stmt(Binder *b)
         return blk;
     }
     check_param_rows(b, blk);
+    blk->user = false;
     blk->at = st->at;
     blk->name_at = st->name_at;
     blk->is_once = true;
