@@ -5,36 +5,12 @@
  * made before the query that reads them, because sources are earlier blocks. Every statement is
  * bound under a guard of its own, so that one error hides nothing in the others; what reads a
  * failed table stays silent. */
-#include "front/bind.h"
-#include "front/pg.h"
+#include "front/defs.h"
 
 #include <math.h>
 #include <string.h>
 
 #define MAX_GUESSES 1000        /* names compared for a suggestion */
-
-typedef enum DefState { DEF_waiting, DEF_done, DEF_failed } DefState;
-
-/* A table the file defines or declares, or a base table that was asked for. */
-typedef struct Def {
-    Stmt *st;                       /* NULL: a base table known by the database only */
-    const char *name;
-    bool dropped;                   /* belongs to the other mode */
-    bool needed;                    /* a target needs it */
-    DefState state;
-    Block *block;                   /* the newest version; NULL: its slices have not been put together yet */
-    bool missing;                   /* declared, but the database has no such table */
-    Stmt *insert;                   /* the first INSERT INTO it, or NULL */
-    Block **slice; int n_slices;    /* what it was created with and what INSERTs added, in order */
-    Expr ***slice_e; int n_slice_e; /* their columns as parts of the union, which all versions share */
-    bool slice_tag;                 /* the first of them is the branch number */
-} Def;
-
-struct Defs {
-    Def *def; int n;
-    Map by_name; /* lower case, to 1 + the first of its definitions that is not dropped */
-    int *of_stmt;                   /* statement to definition, -1: none */
-};
 
 /* ---- positions and spellings ---- */
 
@@ -178,14 +154,14 @@ static char *lower_key(Compile *c, const char *name)
     return key;
 }
 
-static Def *def_find(const Binder *b, const char *name)
+Def *def_find(const Binder *b, const char *name)
 {
     const char *key = lower_key(b->c, name);
     const int *at = map_get(&b->defs->by_name, key, strlen(key));
     return at && *at ? &b->defs->def[*at - 1] : NULL;
 }
 
-static Def *def_add(Binder *b, Def d)
+Def *def_add(Binder *b, Def d)
 {
     Defs *k = b->defs;
     const char *key = lower_key(b->c, d.name);
@@ -197,7 +173,7 @@ static Def *def_add(Binder *b, Def d)
     return &k->def[k->n - 1];
 }
 
-static bool is_bound_name(const Binder *b, const char *name)
+bool def_is_bound(const Binder *b, const char *name)
 {
     for (int i = 0; b->o && i < b->o->n_bound; i++)
         if (ascii_ieq(b->o->bound[i], name))
@@ -205,7 +181,7 @@ static bool is_bound_name(const Binder *b, const char *name)
     return false;
 }
 
-static const char *line_text(Binder *b, Span at)
+const char *bind_line(Binder *b, Span at)
 {
     int line, col;
 
@@ -215,7 +191,7 @@ static const char *line_text(Binder *b, Span at)
     return arena_printf(&b->c->arena, "line %d", line);
 }
 
-static Mode mode_of(const Stmt *st)
+Mode stmt_mode(const Stmt *st)
 {
     return dir_find(st, DIR_train) ? MODE_train : dir_find(st, DIR_eval) ? MODE_eval : MODE_always;
 }
@@ -227,23 +203,15 @@ static bool redefines(Binder *b, Stmt *st)
         const Stmt *old = b->defs->def[i].st;
         if (!old || !ascii_ieq(old->name, st->name))
             continue;
-        if (mode_of(old) != MODE_always && mode_of(st) != MODE_always &&
-            mode_of(old) != mode_of(st))
+        if (stmt_mode(old) != MODE_always && stmt_mode(st) != MODE_always &&
+            stmt_mode(old) != stmt_mode(st))
             continue;
         diag_error(b->c, ERR_bind_twice, st->name_at, "%s is defined already, on %s%s", st->name,
-                   line_text(b, old->name_at),
+                   bind_line(b, old->name_at),
                    strcmp(old->name, st->name) ? "; names that differ in case only are one name"
                                                : "");
         return true;
     }
-    return false;
-}
-
-static bool in_loop(const Scan *s, int stmt)
-{
-    for (int l = 0; l < s->n_loops; l++)
-        if (s->loop[l].first <= stmt && stmt < s->loop[l].end)
-            return true;
     return false;
 }
 
@@ -253,8 +221,8 @@ static int made_anew(Binder *b, int i)
     const Stmt *st = &b->scan->stmt[i];
     const Def *d = def_find(b, st->name);
 
-    return d && d->st && in_loop(b->scan, i) && st->kind == STMT_query && d->st->kind == STMT_query &&
-           mode_of(st) == MODE_always && mode_of(d->st) == MODE_always && !dir_find(d->st, DIR_param)
+    return d && d->st && stmt_in_loop(b->scan, i) && st->kind == STMT_query && d->st->kind == STMT_query &&
+           stmt_mode(st) == MODE_always && stmt_mode(d->st) == MODE_always && !dir_find(d->st, DIR_param)
            ? (int)(d - b->defs->def) : -1;
 }
 
@@ -284,7 +252,7 @@ static void collect_defs(Binder *b)
                        bind_bad_name(b, st->name));
             st->failed = true;
         }
-        def_add(b, (Def){ .st = st, .name = st->name, .dropped = mode_of(st) == other,
+        def_add(b, (Def){ .st = st, .name = st->name, .dropped = stmt_mode(st) == other,
                           .state = st->failed ? DEF_failed : DEF_waiting });
         b->defs->of_stmt[i] = b->defs->n - 1;
     }
@@ -332,114 +300,6 @@ NORETURN static void fail_no_such(Binder *b, const char *name, Span at)
               name, name);
 }
 
-/* ---- versions: what INSERT and loops make of a name ---- */
-
-/* The newest version bears the name; those before it keep their readers under generated ones. */
-static void supersede(Binder *b, Block *old)
-{
-    old->name = prog_unique_name(b->p, old->name);
-    old->user = old->is_view = false;
-}
-
-/* The column in which every slice has a number of its own: with it the slices need no branch numbers. */
-static bool tells_slices(const Def *d, int col)
-{
-    bool rising = true;
-
-    for (int i = 0; i < d->n_slices; i++) {
-        const Expr *e = d->slice[i]->col[col].constant;
-        if (!e || e->op != OP_lit_int)
-            return false;
-        rising &= i == 0 || d->slice[i - 1]->col[col].constant->i < e->i;
-    }
-    for (int i = 0; !rising && i < d->n_slices; i++)
-        for (int j = 0; j < i; j++)
-            if (d->slice[j]->col[col].constant->i == d->slice[i]->col[col].constant->i)
-                return false;
-    return true;
-}
-
-static int visible_cols(const Block *k, int *at)
-{
-    int n = 0;
-
-    for (int c = 0; c < k->n_cols; c++)
-        if (!k->col[c].hidden)
-            at[n++] = c;
-    return n;
-}
-
-/* Columns of slice i as part i of a union. */
-static Expr **slice_exprs(Binder *b, const Def *d, int i)
-{
-    Arena *a = &b->c->arena;
-    const Block *slice = d->slice[i];
-    int *from = ARENA_ARRAY(a, int, slice->n_cols + 1);
-    const int n = visible_cols(slice, from);
-    Expr **e = ARENA_ARRAY(a, Expr *, n + 2);
-
-    if (d->slice_tag)
-        e[0] = ex_int(a, i);
-    for (int c = 0; c < n; c++) {
-        const Col *k = &slice->col[from[c]];
-        Expr *x = k->constant && k->constant->op == OP_lit_int ? ex_int(a, k->constant->i) : ex_new(a, OP_col, k->type, 0, NULL);
-        if (x->op == OP_col) {
-            x->src = i;
-            x->col = from[c];
-            x->nullable = k->nullable;
-        }
-        e[c + d->slice_tag] = x;
-    }
-    return e;
-}
-
-/* UNION ALL of the slices. */
-static Block *slices_together(Binder *b, Def *d)
-{
-    const Block *first = d->slice[0];
-    int *at = ARENA_ARRAY(&b->c->arena, int, first->n_cols + 1);
-    const int n = visible_cols(first, at);
-    bool tag = true;
-    Block *u = blk_new(b->p, BLK_union, d->name);
-
-    for (int c = 0; c < n; c++)
-        tag &= first->col[at[c]].type == T_REAL || !tells_slices(d, at[c]);
-    if (tag != d->slice_tag)
-        d->n_slice_e = 0;
-    d->slice_tag = tag;
-    while (d->n_slice_e < d->n_slices) {
-        Expr **e = slice_exprs(b, d, d->n_slice_e);
-        VEC_PUSH(&b->c->arena, d->slice_e, d->n_slice_e, e);
-    }
-    if (tag) {
-        const int c = blk_add_col(b->p, u, GEN_PREFIX "branch", NULL, AGG_none);
-        u->col[c].type = T_INT;
-        u->col[c].hidden = true;
-    }
-    for (int c = 0; c < n; c++) {
-        const int k = blk_add_col(b->p, u, first->col[at[c]].name, NULL, AGG_none);
-        u->col[k].type = first->col[at[c]].type;
-        u->col[k].at = first->col[at[c]].at;
-    }
-    for (int i = 0; i < d->n_slices; i++)
-        VEC_PUSH(&b->c->arena, u->part, u->n_parts,
-                 ((Part){ blk_add_source(b->p, u, d->slice[i], JOIN_inner, NULL), d->slice_e[i] }));
-    u->at = d->st->at;
-    u->name_at = d->st->name_at;
-    u->mode = mode_of(d->st);
-    u->user = true;
-    prog_analyse_one(b->p, u);
-    return u;
-}
-
-/* The newest version, put together when it is first read. */
-static Block *def_current(Binder *b, Def *d)
-{
-    if (!d->block && d->n_slices)
-        d->block = slices_together(b, d);
-    return d->block;
-}
-
 /* The block of a definition that is read now. */
 static Block *def_block(Binder *b, Def *d, const char *name, Span at)
 {
@@ -448,17 +308,17 @@ static Block *def_block(Binder *b, Def *d, const char *name, Span at)
     if (d->missing)
         diag_fail(b->c, ERR_bind_no_table, at,
                   "%s is declared on %s, but the database has no such table", name,
-                  line_text(b, d->st->name_at));
+                  bind_line(b, d->st->name_at));
     if (d->state == DEF_done && def_current(b, d))
         return d->block;
     if (d->st == b->stmt)
         diag_fail(b->c, ERR_bind_order, at,
                   "%s reads itself; a definition reads earlier tables only", name);
     if (d->st->at.file == b->stmt->at.file && d->st->at.off < b->stmt->at.off)
-        diag_fail(b->c, ERR_bind_order, at, "%s is made in a loop that takes no step, on %s", name, line_text(b, d->st->name_at));
+        diag_fail(b->c, ERR_bind_order, at, "%s is made in a loop that takes no step, on %s", name, bind_line(b, d->st->name_at));
     diag_fail(b->c, ERR_bind_order, at,
               "%s is defined later, on %s; a definition reads earlier tables only", name,
-              line_text(b, d->st->name_at));
+              bind_line(b, d->st->name_at));
 }
 
 static bool quoted_at(const Binder *b, Span at)
@@ -474,7 +334,7 @@ static Block *base_from_catalog(Binder *b, const char *name, Span at)
     if (!t || !t->exists)
         fail_no_such(b, name, at);
     const char *db_name = t->db_name ? t->db_name : t->name;
-    const bool own = !is_bound_name(b, name) && ascii_ieq(db_name, name);
+    const bool own = !def_is_bound(b, name) && ascii_ieq(db_name, name);
     if (own && quoted_at(b, at) && strcmp(db_name, name))
         fail_no_such(b, name, at);
     Block *blk = declare_from_catalog(b, t, own ? db_name : name, at);
@@ -492,8 +352,8 @@ Block *bind_table(Binder *b, const char *schema, const char *name, Span at)
         return base_from_catalog(b, name, at);
     if (d->dropped)
         diag_fail(b->c, ERR_bind_no_table, at, "%s is defined for %s only, on %s", name,
-                  mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)",
-                  line_text(b, d->st->name_at));
+                  stmt_mode(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)",
+                  bind_line(b, d->st->name_at));
     if (quoted_at(b, at) && !(schema && *schema) && strcmp(d->name, name))
         diag_fail(b->c, ERR_bind_no_table, at,
                   "no table \"%s\"; a quoted name matches exactly, and here is %s", name, d->name);
@@ -518,7 +378,7 @@ static void need(Binder *b, Def *d)
     if (d->needed || d->dropped)
         return;
     d->needed = true;
-    if (!d->st || is_bound_name(b, d->name))
+    if (!d->st || def_is_bound(b, d->name))
         return;
     for (int i = 0; i < b->scan->n_stmts; i++) {
         const Stmt *st = &b->scan->stmt[i];
@@ -571,7 +431,7 @@ NORETURN static void fail_target(Binder *b, const char *name)
 
     if (d && d->dropped)
         diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only",
-                  name, mode_of(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
+                  name, stmt_mode(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
     if (d && d->missing)
         diag_fail(b->c, ERR_bind_target, d->st->name_at,
                   "%s is asked for and declared here, but the database has no such "
@@ -603,7 +463,7 @@ static void mark_block(const Stmt *st, Block *blk)
     blk->user = true;
     blk->at = st->at;
     blk->name_at = st->name_at;
-    blk->mode = mode_of(st);
+    blk->mode = stmt_mode(st);
 }
 
 /* `CREATE TABLE x (a, b) AS …`: new names for the first columns. */
@@ -657,7 +517,7 @@ typedef struct QueryParts {
     bool view;
 } QueryParts;
 
-NORETURN static void fail_part(Binder *b, const char *what)
+NORETURN void bind_fail_part(Binder *b, const char *what)
 {
     diag_fail(b->c, ERR_bind_statement, b->stmt->name_at,
               "%s has no meaning in a model; its statements are " MODEL_STATEMENTS, what);
@@ -672,7 +532,7 @@ static QueryParts query_parts(Binder *b)
     if (n->node_case == PG_QUERY__NODE__NODE_VIEW_STMT) {
         const PgQuery__ViewStmt *v = n->view_stmt;
         if (v->n_options || v->with_check_option != PG_QUERY__VIEW_CHECK_OPTION__NO_CHECK_OPTION)
-            fail_part(b, "WITH … of a view");
+            bind_fail_part(b, "WITH … of a view");
         query = v->query;
         p = (QueryParts){
             .names = v->aliases, .n_names = v->n_aliases, .rel = v->view, .view = true
@@ -680,10 +540,10 @@ static QueryParts query_parts(Binder *b)
     } else {
         const PgQuery__CreateTableAsStmt *t = n->create_table_as_stmt;
         if (t->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || t->is_select_into)
-            fail_part(b, "a materialized view");
+            bind_fail_part(b, "a materialized view");
         if (t->into->n_options || t->into->skip_data ||
             t->into->on_commit > PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP)
-            fail_part(b, "WITH …");
+            bind_fail_part(b, "WITH …");
         query = t->query;
         p = (QueryParts){ .names = t->into->col_names,
                           .n_names = t->into->n_col_names,
@@ -691,14 +551,14 @@ static QueryParts query_parts(Binder *b)
     }
     if (n->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT &&
         n->create_table_as_stmt->if_not_exists)
-        fail_part(b, "IF NOT EXISTS");
+        bind_fail_part(b, "IF NOT EXISTS");
     if (!query || query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
-        fail_part(b, "EXECUTE");
+        bind_fail_part(b, "EXECUTE");
     p.q = query->select_stmt;
     return p;
 }
 
-static void check_schema(Binder *b, const PgQuery__RangeVar *r)
+void bind_check_schema(Binder *b, const PgQuery__RangeVar *r)
 {
     if (r && r->schemaname && *r->schemaname && !ascii_ieq(r->schemaname, "main"))
         diag_fail(b->c, ERR_bind_name, bind_span(b, r->location, 0),
@@ -706,7 +566,7 @@ static void check_schema(Binder *b, const PgQuery__RangeVar *r)
 }
 
 /* Make the base blocks that a statement reads, so that they come before its own. */
-static void bind_reads(Binder *b)
+void bind_reads(Binder *b)
 {
     for (int i = 0; i < b->stmt->n_reads; i++) {
         const Read *r = &b->stmt->read[i];
@@ -769,7 +629,7 @@ static Block *bind_query_stmt(Binder *b)
     const QueryParts p = query_parts(b);
     const Directive *param = dir_find(st, DIR_param), *noise = dir_find(st, DIR_noise);
 
-    check_schema(b, p.rel);
+    bind_check_schema(b, p.rel);
     if (param && p.view)
         diag_fail(b->c, ERR_directive_place, param->at,
                   "a parameter is a TABLE; its values change");
@@ -815,7 +675,7 @@ static Block *bind_declaration(Binder *b, Def *def)
     const BaseRole role = param ? BASE_param : dir_find(st, DIR_range) ? BASE_range : BASE_db;
     const CatTable *cat = b->cat && role != BASE_range ? catalog_find(b->cat, st->name) : NULL;
 
-    check_schema(b, n->relation);
+    bind_check_schema(b, n->relation);
     if (b->scan->canonical && !strcmp(st->name, NOISE_TABLE))
         return noise_driver(b);
     const Decl *d = declare_read(b, n);
@@ -859,151 +719,19 @@ static Block *bind_replaced(Binder *b)
     return blk;
 }
 
-/* ---- INSERT INTO ---- */
-
-/* `INSERT INTO t (a, b)`: the columns of t in the order given; without a list, all of them. */
-static int *insert_columns(Binder *b, const PgQuery__InsertStmt *n, const Block *t, int *n_cols)
-{
-    int *all = ARENA_ARRAY(&b->c->arena, int, t->n_cols + 1), *at;
-    const int n_all = visible_cols(t, all);
-
-    *n_cols = n->n_cols ? (int)n->n_cols : n_all;
-    if (!n->n_cols)
-        return all;
-    if (*n_cols != n_all)
-        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s has %d columns, and %d are named here; name all of them",
-                  b->stmt->name, n_all, *n_cols);
-    at = ARENA_ARRAY(&b->c->arena, int, n_all + 1);
-    for (int k = 0; k < n_all; k++) {
-        const PgQuery__ResTarget *r = n->cols[k]->res_target;
-        const char *name = bind_spelling(b, r->location, r->name);
-        at[k] = -1;
-        for (int c = 0; c < n_all; c++)
-            if (ascii_ieq(t->col[all[c]].name, name))
-                at[k] = all[c];
-        for (int c = 0; c < k; c++)
-            if (at[c] == at[k])
-                diag_fail(b->c, ERR_bind_insert, bind_span(b, r->location, 0), "column %s stands here twice", name);
-        if (at[k] < 0)
-            diag_fail(b->c, ERR_bind_insert, bind_span(b, r->location, 0), "%s has no column %s", b->stmt->name, name);
-    }
-    return at;
-}
-
-static Expr *insert_value(Binder *b, const Block *slice, const Block *rows, int from, const Col *to)
-{
-    Arena *a = &b->c->arena;
-    Expr *e = ex_col(a, slice, 0, from);
-    const Type t = e->type == T_BOOL ? T_INT : e->type;
-
-    if (t == T_NULL)
-        return ex_null(a, to->type);
-    if (e->type == T_BOOL)
-        e = ex1(a, OP_to_int, e);
-    if (t == T_INT && to->type == T_REAL)
-        return ex_real_of(a, e);
-    if (t != to->type)
-        diag_fail(b->c, ERR_bind_insert, rows->col[from].at.len ? rows->col[from].at : b->stmt->name_at,
-                  "%s of %s is %s, and this is %s; CAST it", to->name, b->stmt->name, type_name[to->type], type_name[t]);
-    return e;
-}
-
-/* The rows under the names, in the order and of the types of their table. */
-static Block *insert_slice(Binder *b, const PgQuery__InsertStmt *n, const Block *t, Block *rows)
-{
-    int n_to = 0, *from = ARENA_ARRAY(&b->c->arena, int, rows->n_cols + 1);
-    const int *to = insert_columns(b, n, t, &n_to), n_from = visible_cols(rows, from);
-    Block *slice = blk_new(b->p, BLK_row, prog_unique_name(b->p, b->stmt->name));
-
-    if (n_to != n_from)
-        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s takes %d columns, and its rows have %d", b->stmt->name, n_to,
-                  n_from);
-    blk_add_source(b->p, slice, rows, JOIN_inner, NULL);
-    for (int c = 0; c < t->n_cols; c++)
-        for (int k = 0; k < n_to; k++)
-            if (to[k] == c) {
-                Expr *e = insert_value(b, slice, rows, from[k], &t->col[c]);
-                const int at = blk_add_col(b->p, slice, t->col[c].name, e, AGG_none);
-                slice->col[at].at = rows->col[from[k]].at;
-            }
-    slice->mode = b->mode;
-    slice->at = b->stmt->at;
-    slice->is_detached = dir_find(b->stmt, DIR_detach) != NULL;
-    prog_analyse_one(b->p, slice);
-    return slice;
-}
-
-static void check_insert(Binder *b, const PgQuery__InsertStmt *n, const Def *d)
-{
-    const char *what = n->n_returning_list ? "RETURNING" : n->on_conflict_clause ? "ON CONFLICT"
-                       : n->with_clause ? "WITH before INSERT" : !n->select_stmt ? "DEFAULT VALUES" : NULL;
-
-    if (what)
-        diag_fail(b->c, ERR_bind_statement, b->stmt->name_at, "%s has no meaning in a model; write INSERT INTO x SELECT …", what);
-    if (!d || !d->st)
-        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at,
-                  "the file creates no table %s, and a model does not write to stored ones; begin with CREATE TABLE %s (…)",
-                  b->stmt->name, b->stmt->name);
-    if (d->state == DEF_waiting)
-        diag_fail(b->c, ERR_bind_order, b->stmt->name_at, "%s is created later, on %s", d->name, line_text(b, d->st->name_at));
-    if (is_bound_name(b, d->name))
-        diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s is bound to a stored table, which a model does not write to",
-                  d->name);
-    for (DirWord w = DIR_data; w <= DIR_once; w++)
-        if (w != DIR_set && dir_find(d->st, w))
-            diag_fail(b->c, ERR_bind_insert, b->stmt->name_at, "%s is marked @%s: no rows are added to it", d->name, dir_word(w));
-}
-
-static void bind_insert(Binder *b, Def *d)
-{
-    const PgQuery__InsertStmt *n = b->stmt->tree->stmts[0]->stmt->insert_stmt;
-
-    check_insert(b, n, d);
-    check_schema(b, n->relation);
-    if (d->state == DEF_failed)
-        bind_give_up(b);
-    if (n->select_stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
-        fail_part(b, "this INSERT");
-    bind_reads(b);
-    Block *rows = bind_query(b, n->select_stmt->select_stmt, NULL, b->stmt->name_at);
-    Block *t = def_find(b, d->name)->n_slices ? d->slice[0] : def_current(b, def_find(b, d->name));
-    Block *slice = insert_slice(b, n, t, rows);
-    *d = *def_find(b, d->name);             /* what the query read may have put its slices together */
-    if (d->block)
-        supersede(b, d->block);
-    if (!d->n_slices && d->block && !(d->st->kind == STMT_declare))
-        VEC_PUSH(&b->c->arena, d->slice, d->n_slices, d->block);
-    VEC_PUSH(&b->c->arena, d->slice, d->n_slices, slice);
-    d->block = NULL;
-}
-
-/* ---- a statement, once or as often as its loop says ---- */
-
-static void check_repeated(Binder *b)
-{
-    static const DirWord once[] = { DIR_data, DIR_param, DIR_range, DIR_loss, DIR_metric };
-
-    if (b->stmt->kind == STMT_declare)
-        diag_fail(b->c, ERR_bind_loop, b->stmt->name_at, "%s is declared in a loop; declarations stand before it", b->stmt->name);
-    for (size_t i = 0; i < COUNT_OF(once); i++)
-        if (dir_find(b->stmt, once[i]))
-            diag_fail(b->c, ERR_bind_loop, dir_find(b->stmt, once[i])->at, "@%s stands in a loop; it has one table",
-                      dir_word(once[i]));
-}
-
-static void bind_stmt(Binder *b, Def *d)
+void bind_stmt(Binder *b, Def *d)
 {
     Stmt *st = b->stmt;
 
     if (b->n_steps && st->kind != STMT_insert)
-        check_repeated(b);
+        bind_check_repeated(b);
     if (st->kind == STMT_declare)
         d->block = bind_declaration(b, d);
     else
-        d->block = is_bound_name(b, st->name) ? bind_replaced(b) : bind_query_stmt(b);
+        d->block = def_is_bound(b, st->name) ? bind_replaced(b) : bind_query_stmt(b);
     Block *old = def_find(b, d->name)->block;           /* in a loop: that of the step before */
     if (old)
-        supersede(b, old);
+        def_supersede(b, old);
     d->slice = NULL;
     d->slice_e = NULL;
     d->n_slices = d->n_slice_e = 0;
@@ -1012,7 +740,7 @@ static void bind_stmt(Binder *b, Def *d)
 
 /* One statement under its own guard: an error in it ends here.  What changes after setjmp lies
  * behind pointers, not in this frame. */
-static void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d))
+void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d))
 {
     Compile *c = b->c;
     jmp_buf *volatile outer = c->guard;
@@ -1024,127 +752,6 @@ static void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d))
     else if (d)
         d->state = DEF_failed;
     c->guard = outer;
-}
-
-/* The definition that a statement makes or fills; NULL: none is bound in this mode or needed. */
-static Def *def_of_stmt(Binder *b, int i)
-{
-    const Stmt *st = &b->scan->stmt[i];
-    Def *d = st->kind == STMT_insert && st->name ? def_find(b, st->name)
-             : b->defs->of_stmt[i] >= 0 ? &b->defs->def[b->defs->of_stmt[i]] : NULL;
-
-    return d && (!d->needed || d->dropped) ? NULL : d;
-}
-
-static bool other_mode(const Binder *b, const Stmt *st)
-{
-    return mode_of(st) == (b->o && b->o->eval ? MODE_train : MODE_eval);
-}
-
-static void bind_one(Binder *b, int i)
-{
-    Stmt *st = b->stmt = &b->scan->stmt[i];
-    Def *at = st->failed ? NULL : def_of_stmt(b, i);
-    const bool lost = st->kind == STMT_insert && st->name && !st->failed && !def_find(b, st->name);
-
-    b->mode = mode_of(st);
-    if (lost && !other_mode(b, st))
-        bind_guarded(b, NULL, bind_insert);
-    st->failed |= lost;
-    if (!at || other_mode(b, st) || (b->n_steps && at->state == DEF_failed))
-        return;
-    /* Binding may add definitions and so move the array: it gets a copy. */
-    Def d = *at;
-    const ptrdiff_t k = at - b->defs->def;
-    bind_guarded(b, &d, st->kind == STMT_insert ? bind_insert : bind_stmt);
-    b->defs->def[k] = d;
-}
-
-/* ---- loops ---- */
-
-#define MAX_REPEATED 200000         /* statements that loops make of a file */
-#define MAX_LOOPS    16             /* open at once */
-
-static bool loop_is_needed(Binder *b, const ScanLoop *l)
-{
-    for (int i = l->first; i < l->end; i++) {
-        const Stmt *st = &b->scan->stmt[i];
-        if (!st->failed && (def_of_stmt(b, i) || (st->kind == STMT_insert && !def_find(b, st->name))))
-            return true;
-    }
-    return false;
-}
-
-typedef struct LoopCall { const ScanLoop *l; LoopHead head; bool ok; } LoopCall;
-
-static void read_head(Binder *b, Def *arg)
-{
-    LoopCall *k = b->loop_call;
-    int64_t n;
-
-    (void)arg;
-    k->head = dir_loop(b, &k->l->head);
-    if (b->n_steps >= MAX_LOOPS)
-        diag_fail(b->c, ERR_bind_loop, k->l->head.at, "more than %d loops in one another", MAX_LOOPS);
-    for (int i = 0; i < b->n_steps; i++)
-        if (ascii_ieq(b->step_name[i], k->head.var))
-            diag_fail(b->c, ERR_bind_loop, k->l->head.at, ":%s counts the loop around this one already", k->head.var);
-    if (__builtin_sub_overflow(k->head.hi, k->head.lo, &n) || n >= MAX_REPEATED ||
-        (n + 1) * (k->l->end - k->l->first) + b->n_repeated > MAX_REPEATED)
-        diag_fail(b->c, ERR_bind_loop, k->l->head.at, "this loop makes more than %d statements of the file", MAX_REPEATED);
-    k->ok = true;
-}
-
-static void bind_span_of(Binder *b, int first, int end, int up);
-
-static void bind_loop(Binder *b, int at)
-{
-    ScanLoop *l = &b->scan->loop[at];
-    LoopCall call = { .l = l };
-    const int depth = b->n_steps;
-
-    if (l->failed || !loop_is_needed(b, l))
-        return;
-    b->stmt = l->first < l->end ? &b->scan->stmt[l->first] : NULL;
-    b->loop_call = &call;
-    bind_guarded(b, NULL, read_head);
-    if (!call.ok)
-        for (int i = l->first; i < l->end; i++) {
-            Def *d = def_of_stmt(b, i);
-            if (d)
-                d->state = DEF_failed;
-        }
-    l->failed = !call.ok;
-    if (!call.ok)
-        return;
-    int n = depth;
-    VEC_PUSH(&b->c->arena, b->step_name, n, call.head.var);
-    VEC_PUSH(&b->c->arena, b->step, b->n_steps, call.head.lo);
-    for (int64_t v = call.head.lo; v <= call.head.hi; v++) {
-        b->step[depth] = v;
-        b->n_repeated += l->end - l->first;
-        bind_span_of(b, l->first, l->end, at);
-    }
-    b->n_steps = depth;
-}
-
-/* The statements first … end that stand in loop `up` itself, and its inner loops where they stand. */
-static void bind_span_of(Binder *b, int first, int end, int up)
-{
-    const Scan *s = b->scan;
-    int i = first;
-
-    for (int l = up + 1; l <= s->n_loops; l++) {
-        const bool last = l == s->n_loops;
-        if (!last && (s->loop[l].up != up || s->loop[l].first < first || s->loop[l].first > end))
-            continue;
-        for (const int to = last ? end : s->loop[l].first; i < to && b->c->n_errors < 2 * MAX_ERRORS; i++)
-            bind_one(b, i);
-        if (!last) {
-            bind_loop(b, l);
-            i = s->loop[l].end;
-        }
-    }
 }
 
 /* ---- what must hold of the whole ---- */
@@ -1280,7 +887,7 @@ static void note_same_names(Binder *b)
     for (int i = 0; i < b->defs->n; i++) {
         const Def *d = &b->defs->def[i];
         if (!d->st || (d->st->kind != STMT_query && !d->insert) || !d->block || d->block->is_param ||
-            is_bound_name(b, d->name))
+            def_is_bound(b, d->name))
             continue;
         for (int j = 0; b->cat && j < b->cat->n_known; j++)
             if (ascii_ieq(b->cat->known[j], d->name)) {
@@ -1307,7 +914,7 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     collect_defs(&b);
     collect_inserts(&b);
     find_needed(&b);
-    bind_span_of(&b, 0, s->n_stmts, -1);
+    bind_statements(&b, 0, s->n_stmts, -1);
     for (int i = 0; i < b.defs->n; i++)
         if (b.defs->def[i].state == DEF_done)
             def_current(&b, &b.defs->def[i]);

@@ -2,8 +2,8 @@
  *
  * bind.h - what the files of the front share.  lex.c: tokens.  scan.c: statements, rewrites.  parse.c:
  * libpg_query, syntax errors, tables read.  directive.c: `-- @…` words.  declare.c: CREATE TABLE (…),
- * CHECK, shapes.  bind.c: statements to blocks in order, tables by name.  query.c: one SELECT to blocks.
- * expr.c: scalar expressions.  The other files of queries: see query.h. */
+ * CHECK, shapes.  bind.c: statements to blocks, tables by name; insert.c: INSERT INTO; repeat.c: loops; noise.c: @noise.
+ * query.c: one SELECT to blocks.  expr.c: scalar expressions.  The other files of queries: see query.h. */
 #ifndef SG_BIND_H
 #define SG_BIND_H
 
