@@ -105,6 +105,8 @@ static double rel_megabytes(const Rel *r)
     for (int g = 0; g < r->plan.n_legs; g++) {
         const Leg *leg = &r->plan.leg[g];
         sum += leg->ptr_mem.cap + leg->zero_idx.cap;
+        for (int c = 0; c < r->b->n_cols; c++)
+            sum += leg->out[c].factor.cap;
         for (int s = 0; s < leg->n_in; s++)
             sum += leg->in[s].idx_mem.cap;
     }

@@ -265,11 +265,14 @@ typedef struct Kern {
     /* the same over n elements into one double */
     void (*fold)(Agg agg, double *acc, bool *unset, const void *x, const uint8_t *skip, size_t n);
     bool (*finite)(const void *a, size_t n);
-    /* out[r] = sum over t in [ptr[r], ptr[r+1]) of a * b, by how a and b have lanes */
+    /* out[r] = sum over t in [ptr[r], ptr[r+1]) of a * b, by how a and b have lanes; lanes_x_list: b[t], as the list has
+     * them, and no ib.  a_rows: rows of a, to know whether it is large.  Vectors read behind a's last row. */
     void (*lanes_x_scalar)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
-                           const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+                           const uint32_t *ptr, size_t r0, size_t r1, size_t L, size_t a_rows);
+    void (*lanes_x_list)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
+                         const uint32_t *ptr, size_t r0, size_t r1, size_t L, size_t a_rows);
     void (*lanes_x_lanes)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
-                          const uint32_t *ptr, size_t r0, size_t r1, size_t L);
+                          const uint32_t *ptr, size_t r0, size_t r1, size_t L, size_t a_rows);
     void (*dot_scalar)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
                        const uint32_t *ptr, size_t r0, size_t r1, size_t L);
     void (*dot_lanes)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
@@ -298,6 +301,7 @@ typedef struct OutCol {
     bool direct;                /* the register can stand in the output's own memory */
     bool fast;                  /* SUM of a product of two loads: fa × fb, of sources; fb NULL: times 1 */
     const Expr *fa, *fb;
+    Arr factor; uint64_t factor_ver;    /* the numbers of a static fb in the order of the tuples */
 } OutCol;
 
 /* One list of tuples and the program over it.  A union has one a part. */

@@ -12,7 +12,7 @@
 #define PART_ELEMENTS ((size_t)1 << 16)
 
 /* What a part found, per column. */
-typedef struct Found { bool finite, any_null; } Found;
+typedef struct Found { bool any_null; } Found;
 
 typedef struct Job {
     Native *n; Rel *r; Leg *leg;
@@ -41,10 +41,9 @@ static void look(Job *j, int part, size_t from, size_t to)
     for (int c = 0; c < y->n_cols; c++) {
         const LCol *k = &y->col[c];
         Found *f = &j->found[(size_t)part * (size_t)y->n_cols + (size_t)c];
-        *f = (Found){ true, false };
+        *f = (Found){ false };
         if (k->kind != CK_val || from == to)
             continue;
-        f->finite = j->n->k->finite(val_at(j->n, k, from), to - from);
         f->any_null = k->nulls && memchr(k->null + from, 1, to - from);
     }
 }
@@ -381,6 +380,25 @@ static void reduce_general(Job *j, int part)
 static const float one_f32 = 1;
 static const double one_f64 = 1;
 
+/* Does the factor that has no lanes stand in the order of the tuples? */
+static bool factor_in_order(const OutCol *o, const Input *b)
+{
+    return o->factor_ver || (!b->idx && !b->always0);
+}
+
+static void sum_lanes_x_one(Job *j, const OutCol *o, void *out, size_t r0, size_t r1)
+{
+    const Leg *leg = j->leg;
+    const Input *a = &leg->in[o->fa->src], *b = &leg->in[o->fb->src];
+    const LCol *x = &a->lay->col[o->fa->col], *y = &b->lay->col[o->fb->col];
+
+    if (factor_in_order(o, b))
+        j->n->k->lanes_x_list(out, x->val, a->idx, o->factor_ver ? o->factor.p : val_at(j->n, y, b->base), NULL, leg->ptr,
+                              r0, r1, j->L, a->lay->R);
+    else
+        j->n->k->lanes_x_scalar(out, x->val, a->idx, y->val, b->idx, leg->ptr, r0, r1, j->L, a->lay->R);
+}
+
 static void sum_products(Job *j, const OutCol *o, void *out, size_t r0, size_t r1)
 {
     const Leg *leg = j->leg;
@@ -393,10 +411,34 @@ static void sum_products(Job *j, const OutCol *o, void *out, size_t r0, size_t r
 
     if (!a->laned)
         k->dot(out, x, a->idx, y, iy, leg->ptr, r0, r1, 1);
+    else if (b && b->laned && carried)
+        k->lanes_x_lanes(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L, a->lay->R + b->lay->R);
     else if (b && b->laned)
-        (carried ? k->lanes_x_lanes : k->dot_lanes)(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
+        k->dot_lanes(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
+    else if (b && carried)
+        sum_lanes_x_one(j, o, out, r0, r1);
+    else if (carried)
+        k->lanes_x_scalar(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L, a->lay->R);
     else
-        (carried ? k->lanes_x_scalar : k->dot_scalar)(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
+        k->dot_scalar(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
+}
+
+/* Numbers that never move are put in the order of the tuples once. */
+static bool order_factor(Job *j, OutCol *o)
+{
+    const Leg *leg = j->leg;
+    const Input *b = o->fb ? &leg->in[o->fb->src] : NULL;
+
+    if (!o->fast || !b || b->laned || !j->r->plan.carried || !leg->in[o->fa->src].laned || !b->idx ||
+        b->rel->life != LIFE_static)
+        return true;
+    if (o->factor_ver == b->rel->lay.val_ver)
+        return true;
+    if (!arr_need(j->n, &o->factor, leg->n * j->n->esz))
+        return false;
+    j->n->k->gather(o->factor.p, NULL, b->lay->col[o->fb->col].val, NULL, b->idx, leg->n);
+    o->factor_ver = b->rel->lay.val_ver;
+    return true;
 }
 
 static bool load_clean(const Leg *leg, const Expr *e)
@@ -808,7 +850,6 @@ static bool run_parts(Job *j, void (*fn)(void *, int))
         if (j->bad[k])
             return native_fail(n, E_INPUT, ERR_native_overflow, "an INTEGER computation leaves the range of 64 bits");
         for (int c = 0; c < y->n_cols; c++) {
-            y->col[c].finite &= j->found[(size_t)k * (size_t)y->n_cols + (size_t)c].finite;
             y->col[c].any_null |= j->found[(size_t)k * (size_t)y->n_cols + (size_t)c].any_null;
         }
     }
@@ -849,7 +890,9 @@ static bool compute_reduce(Job *j, Arena *a)
 
     j->leg = &j->r->plan.leg[0];
     j->fast = all_fast(j->n, j->r, j->leg);
-    const bool ok = need_unset(j, a, mem);
+    bool ok = need_unset(j, a, mem);
+    for (int c = j->r->b->n_keys; j->fast && ok && c < j->r->b->n_cols; c++)
+        ok = order_factor(j, &j->leg->out[c]);
     cut_rows(j, a, j->leg->n_groups, j->leg->ptr);
     const bool done = ok && run_parts(j, reduce_part);
     for (int c = 0; c < j->r->b->n_cols; c++)
@@ -874,6 +917,7 @@ static bool room_for_columns(Native *n, Lay *y)
     for (int c = 0; c < y->n_cols; c++) {
         LCol *k = &y->col[c];
         k->finite = true;
+        k->unscanned = k->kind == CK_val;
         k->any_null = false;
         if (k->kind == CK_val) {
             if (!arr_take(n, &k->val_mem, N * n->esz) || (k->nulls && !arr_need(n, &k->null_mem, N)))
@@ -903,7 +947,7 @@ static void fill_known(Native *n, Lay *y)
             n->k->from_codes(val_at(n, k, r * y->L), k->nulls ? k->null + r * y->L : NULL, k->key[r], y->L);
             k->any_null |= k->key[r] == KEY_NULL;
         }
-        k->finite = n->k->finite(k->val, lay_size(y));
+        k->unscanned = true;
     }
 }
 

@@ -39,7 +39,9 @@ double code_real(int64_t k)
 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT ON
+#define UNROLL _Pragma("unroll")
 #else
+#define UNROLL _Pragma("GCC unroll 64")
 #pragma GCC push_options
 #pragma GCC optimize("O3", "fp-contract=fast", "no-math-errno", "no-trapping-math")
 #endif

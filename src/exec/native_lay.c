@@ -526,6 +526,7 @@ static bool view_column(Native *n, const Lay *prim, Lay *v, int c)
         return true;
     to->any_null = from->any_null;
     to->finite = from->finite;
+    to->unscanned = from->unscanned;
     if (v->same_order) {
         to->val = from->val;
         to->null = from->null;

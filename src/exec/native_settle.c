@@ -34,6 +34,8 @@ void plan_free(Native *n, Rel *r)
             arr_drop(n, &leg->in[s].idx_mem);
         arr_drop(n, &leg->ptr_mem);
         arr_drop(n, &leg->zero_idx);
+        for (int c = 0; c < r->b->n_cols; c++)
+            arr_drop(n, &leg->out[c].factor);
         tape_free(&leg->tape);
         arena_free(&leg->arena);
     }
@@ -400,6 +402,14 @@ static void find_fast(const Rel *r, const Leg *leg, int c, OutCol *o)
     o->fast = !r->plan.laned || leg->in[o->fa->src].laned;
 }
 
+/* A factor without lanes, a row a tuple: it is read without row numbers (lanes_x_list). */
+static bool reads_in_order(const Rel *r, const Leg *leg, const Expr *e)
+{
+    const Input *in = &leg->in[e->src];
+
+    return r->plan.laned && r->plan.carried && !in->laned && !in->idx && !in->always0;
+}
+
 static bool materialise(Native *n, Leg *leg, int s)
 {
     Input *in = &leg->in[s];
@@ -443,9 +453,10 @@ static bool compile_out(Native *n, Rel *r, int g, int c)
     o->direct = !agg && type == RT_real && leg->tape.reg[o->reg].shape == SH_full && writes_memory(&leg->tape, o->reg);
     for (int d = 0; d < c; d++)
         o->direct = o->direct && leg->out[d].reg != o->reg;
+    o->factor_ver = 0;
     if (!o->fast)
         return true;
-    if (!materialise(n, leg, o->fa->src) || (o->fb && !materialise(n, leg, o->fb->src)))
+    if (!materialise(n, leg, o->fa->src) || (o->fb && !reads_in_order(r, leg, o->fb) && !materialise(n, leg, o->fb->src)))
         return false;
     if (!o->fb) {
         if (!arr_need(n, &leg->zero_idx, leg->n * sizeof(uint32_t)))

@@ -25,15 +25,15 @@ static double noise(uint64_t k)
 
 /* ---- sums of products, every number of lanes, every kind of CPU ---- */
 
-enum { ROWS = 3, TUPLES = 41, PLACES = 9, MOST = 150 };
+enum { ROWS = 3, TUPLES = 41, PLACES = 9, MOST = 261, BEHIND = 64 };
 
 typedef struct Sums { const Native *n; uint32_t ia[TUPLES], ib[TUPLES], ptr[ROWS + 1]; void *a, *b, *out; } Sums;
 
 static void fill_sums(Sums *s, const Native *n)
 {
     *s = (Sums){ .n = n, .ptr = { 0, 0, 23, TUPLES } };
-    s->a = mem_alloc(sizeof(double) * PLACES * MOST);
-    s->b = mem_alloc(sizeof(double) * PLACES * MOST);
+    s->a = mem_alloc(sizeof(double) * PLACES * MOST + BEHIND);
+    s->b = mem_alloc(sizeof(double) * PLACES * MOST + BEHIND);
     s->out = mem_alloc(sizeof(double) * ROWS * MOST);
     for (size_t k = 0; k < PLACES * MOST; k++) {
         val_set(n, s->a, k, noise(k));
@@ -69,21 +69,27 @@ static bool sums_agree(const Sums *s, size_t L, bool b_lanes, bool all)
 
 static void try_sums(const Native *n)
 {
-    static const size_t lanes[] = { 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 64, 117, 128, 130, 150 };
+    static const size_t lanes[] = { 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 64, 117, 128, 130, 150, 256, 261 };
     const Kern *k = n->k;
     Sums s;
 
     fill_sums(&s, n);
     for (size_t i = 0; i < COUNT_OF(lanes); i++) {
         const size_t L = lanes[i];
-        k->lanes_x_scalar(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L);
+        k->lanes_x_scalar(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L, ROWS);
         CHECK(sums_agree(&s, L, false, false));
-        k->lanes_x_lanes(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L);
+        k->lanes_x_lanes(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L, ROWS);
         CHECK(sums_agree(&s, L, true, false));
         k->dot_scalar(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L);
         CHECK(sums_agree(&s, L, false, true));
         k->dot_lanes(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L);
         CHECK(sums_agree(&s, L, true, true));
+    }
+    for (size_t t = 0; t < TUPLES; t++)
+        s.ib[t] = (uint32_t)t;
+    for (size_t i = 0; i < COUNT_OF(lanes); i++) {
+        k->lanes_x_list(s.out, s.a, s.ia, s.b, NULL, s.ptr, 0, ROWS, lanes[i], ROWS << 20);
+        CHECK(sums_agree(&s, lanes[i], false, false));
     }
     k->dot(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, 1);
     CHECK(sums_agree(&s, 1, false, true));
