@@ -66,6 +66,43 @@ static void mark_batch_cols(Rel *r)
     }
 }
 
+static bool reads_this(void *src, const Expr *e)
+{
+    return e->op == OP_col && e->src == *(const int *)src;
+}
+
+static bool changes(void *arg, const Expr *e)
+{
+    const Block *b = arg;
+    return e->op == OP_col && (e->type == T_REAL || b->src[e->src].rel->col[e->col].dynamic);
+}
+
+/* Does it read the source each time it is computed, not only where its rows are settled? */
+static bool reads_each_time(Block *b, const Expr *e, bool value, int src)
+{
+    return e && (value || ex_any(e, changes, b)) && ex_any(e, reads_this, &src);
+}
+
+static bool is_read_each_time(Block *b, int src)
+{
+    bool found = b->kind == BLK_union;
+
+    for (int c = 0; c < b->src[src].rel->n_cols; c++)
+        found |= b->src[src].rel->col[c].dynamic;
+    for (int k = 0; k < b->n_where; k++)
+        found |= reads_each_time(b, b->where[k], false, src);
+    for (int s = 0; s < b->n_src; s++)
+        for (int k = 0; k < b->src[s].n_on; k++)
+            found |= reads_each_time(b, b->src[s].on[k], false, src);
+    for (int c = 0; c < b->n_cols; c++)
+        found |= reads_each_time(b, b->col[c].e, b->kind == BLK_reduce ? c >= b->n_keys : b->col[c].type == T_REAL, src);
+    for (int k = 0; k < b->n_part; k++)
+        found |= reads_each_time(b, b->part_key[k], true, src);
+    for (int k = 0; k < b->n_order; k++)
+        found |= reads_each_time(b, b->order[k].e, true, src);
+    return found;
+}
+
 static bool open_rel(Native *n, int k)
 {
     Rel *r = &n->rel[k];
@@ -77,6 +114,9 @@ static bool open_rel(Native *n, int k)
     r->batch_col = ARENA_ARRAY(&n->arena, bool, b->n_cols + 1);
     for (int s = 0; s < b->n_src; s++)
         r->src[s] = rel_of(n, b->src[s].rel);
+    r->reads = ARENA_ARRAY(&n->arena, bool, b->n_src + 1);
+    for (int s = 0; s < b->n_src; s++)
+        r->reads[s] = is_read_each_time(n->p->block[k], s);
     if (b->n_src >= MAX_SRC && b->kind != BLK_union)
         return native_fail(n, E_INPUT, ERR_native_rows, "%s joins %d tables; at most %d can be", b->name, b->n_src, MAX_SRC - 1);
     r->life = life_of(n->p, r);
@@ -353,7 +393,7 @@ static void release(Native *n, Rel *r)
 void rel_done(Native *n, Rel *r)
 {
     for (int s = 0; s < r->b->n_src; s++)
-        if (--r->src[s]->readers_left == 0 && can_release(n, r->src[s]))
+        if (r->reads[s] && --r->src[s]->readers_left == 0 && can_release(n, r->src[s]))
             release(n, r->src[s]);
 }
 
@@ -363,7 +403,7 @@ static void count_all_readers(Native *n)
         n->rel[k].readers_left = 0;
     for (int k = 0; k < n->n_rels; k++)
         for (int s = 0; n->rel[k].needed && s < n->rel[k].b->n_src; s++)
-            n->rel[k].src[s]->readers_left++;
+            n->rel[k].src[s]->readers_left += n->rel[k].reads[s];
 }
 
 static void need_rel(Rel *r)
@@ -398,6 +438,27 @@ static bool settle_early(Native *n, Rel *r)
     return ok;
 }
 
+#define LEAST_DROPPED 1000000           /* bytes */
+
+static void drop_codes(Native *n, Lay *y)
+{
+    for (int c = 0; c < y->n_cols; c++)
+        if (y->col[c].xkey.cap >= LEAST_DROPPED)
+            arr_drop(n, &y->col[c].xkey);
+}
+
+/* Codes were read by what was settled; who needs them again makes them again. */
+static void drop_all_codes(Native *n)
+{
+    for (int k = 0; k < n->n_rels; k++) {
+        const Rel *r = &n->rel[k];
+        drop_codes(n, &n->rel[k].lay);
+        for (int c = 0; r->view && c < r->b->n_cols; c++)
+            if (r->view[c])
+                drop_codes(n, r->view[c]);
+    }
+}
+
 /* What is new is settled first, so that all its nests are compiled at once. */
 static bool settle_new(Native *n)
 {
@@ -408,6 +469,8 @@ static bool settle_new(Native *n)
     for (int k = 0; new && k < n->n_rels; k++)
         if (n->rel[k].needed && !settle_early(n, &n->rel[k]))
             return false;
+    if (new)
+        drop_all_codes(n);
     return !new || nest_compile(n);
 }
 

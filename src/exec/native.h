@@ -346,6 +346,7 @@ struct Rel {
     Lay **view;                 /* by column */
     Lifetime life;
     bool *batch_col;            /* the column carries a batch key */
+    bool *reads;                /* by source: it is read each time, not only when the rows are settled */
     bool needed, queued;        /* queued: its nest runs at the next flush */
     bool kept;                  /* asked for by name: its numbers stay until the next run */
     int readers_left;           /* of this run */

@@ -441,6 +441,23 @@ static bool order_factor(Job *j, OutCol *o)
     return true;
 }
 
+/* Where kernels always do the work, nobody reads the rows of a factor that was put in order. */
+static void drop_rows_of_factor(Job *j)
+{
+    Leg *leg = j->leg;
+    const int c = j->r->b->n_keys;
+    bool always = j->r->b->n_cols == c + 1 && leg->out[c].factor_ver != 0;
+
+    for (int s = 0; s < leg->n_in; s++)
+        always = always && !(leg->in[s].used && leg->in[s].lay->masked);
+    if (!always || leg->in[leg->out[c].fa->src].lay->col[leg->out[c].fa->col].nulls ||
+        leg->in[leg->out[c].fb->src].lay->col[leg->out[c].fb->col].nulls)
+        return;
+    Input *b = &leg->in[leg->out[c].fb->src];
+    arr_drop(j->n, &b->idx_mem);
+    b->idx = NULL;
+}
+
 static bool load_clean(const Leg *leg, const Expr *e)
 {
     const LCol *k = &leg->in[e->src].lay->col[e->col];
@@ -893,6 +910,8 @@ static bool compute_reduce(Job *j, Arena *a)
     bool ok = need_unset(j, a, mem);
     for (int c = j->r->b->n_keys; j->fast && ok && c < j->r->b->n_cols; c++)
         ok = order_factor(j, &j->leg->out[c]);
+    if (j->fast && ok)
+        drop_rows_of_factor(j);
     cut_rows(j, a, j->leg->n_groups, j->leg->ptr);
     const bool done = ok && run_parts(j, reduce_part);
     for (int c = 0; c < j->r->b->n_cols; c++)
