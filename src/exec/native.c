@@ -173,11 +173,12 @@ static void print_trace(const Native *n)
         for (int g = 0; g < p->n_legs; g++)
             tuples += p->leg[g].n;
         if (r->evaluated || r->spent.computed)
-            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu %8.1f  %4d %9.3f %5d %9.3f %s%s%s%s%s %s\n", r->b->name,
+            fprintf(stderr, "%-28.28s %-6s %9zu %5zu %9zu %8.1f  %4d %9.3f %5d %9.3f %s%s%s%s%s%s %s\n", r->b->name,
                     block_kind_name[r->b->kind], r->lay.R, r->lay.L, tuples, rel_megabytes(r), r->spent.settled,
                     1e3 * r->spent.settling, r->spent.computed,
                     r->spent.computed ? 1e3 * r->spent.computing / r->spent.computed : 0,
                     p->nest ? "nest " : "", p->laned ? "laned " : "", p->hard ? "hard " : "", r->lay.masked ? "masked " : "",
+                    r->left_out ? "some rows " : "",
                     p->n_legs && !p->nest && p->leg[0].out[r->b->n_cols - 1].fast ? "product" : "",
                     p->no_nest && !p->nest ? p->no_nest : "");
     }
@@ -202,6 +203,7 @@ static void native_close(Engine *e)
         lay_free(n, &r->lay);
         if (r->base)
             base_free(n, r);
+        want_free(n, r);
         plan_free(n, r);
     }
     nest_close(n);
@@ -335,10 +337,14 @@ static bool evaluate(Native *n, Rel *r)
         return false;
     if (!r->plan.settled && !plan_settle(n, r))         /* a nest that could not be compiled */
         return false;
+    n->n_settled += stale;
+    n->redo |= stale && n->limited;
     const double t1 = native_seconds(n), flushed = n->flushed;
-    const bool moved = plan_inputs_moved(r);
+    const uint64_t left_out = n->limited && !r->wants_all && r->n_parts >= 0 ? n->wants_ver : 0;
+    const bool moved = plan_inputs_moved(r) || (r->left_out && r->left_out != left_out);
     if (moved && !(r->plan.nest ? nest_compute(n, r) : nest_flush(n) && plan_compute(n, r)))
         return false;
+    r->left_out = moved ? left_out : r->left_out;
     r->spent.settled += stale;
     r->spent.computed += moved;
     r->spent.settling += t1 - t0;
@@ -474,10 +480,8 @@ static bool settle_new(Native *n)
     return !new || nest_compile(n);
 }
 
-static bool evaluate_needed(Native *n)
+static bool evaluate_all(Native *n)
 {
-    if (!settle_new(n))
-        return false;
     count_all_readers(n);
     for (int k = 0; k < n->n_rels; k++) {
         if (!n->rel[k].needed)
@@ -488,6 +492,16 @@ static bool evaluate_needed(Native *n)
             rel_done(n, &n->rel[k]);
     }
     return nest_flush(n);
+}
+
+static bool evaluate_needed(Native *n)
+{
+    if (!settle_new(n) || !want_find(n) || !evaluate_all(n))
+        return false;
+    if (!n->redo)
+        return true;
+    n->redo = n->limited = false;
+    return evaluate_all(n);
 }
 
 /* What the last run asked for once more, and all of it is kept: for what was released and is wanted after all. */
@@ -758,7 +772,7 @@ static Code native_fetch(Engine *e, const Block *b, bool hidden, Table *out, Err
 
     n->err = err;
     n->at = b;
-    if (!r->evaluated && r->needed && !evaluate_again(n))
+    if ((!r->evaluated || r->left_out) && r->needed && !evaluate_again(n))
         return done(n, false);
     n->at = b;
     if (!r->evaluated)

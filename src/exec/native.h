@@ -22,6 +22,7 @@
  *   native_compute.c  numeric phase: rows, sums, picks
  *   native_nest.c     blocks as loop nests in place of tuple lists: what is lowered and compiled
  *   native_sweep.c    nests at work: lanes in parts, blocks of lanes
+ *   native_want.c     which rows anyone will read
  *   native_pool.c     threads */
 #ifndef SG_NATIVE_H
 #define SG_NATIVE_H
@@ -241,6 +242,16 @@ enum { N_OPS = 0
 
 typedef void RealFn(void *d, const void *a, const void *b, size_t n);
 
+/* Sums of products with lanes: rows row[r0 … r1) of out, or r0 … r1 if row is NULL.  a_rows: rows of a, to know whether
+ * it is large; out_rows: rows of out up to which vectors may write what is written anew later, or by nobody. */
+typedef struct LaneSums {
+    void *out; const void *a, *b;
+    const uint32_t *ia, *ib, *ptr, *row;
+    size_t r0, r1, L, a_rows, out_rows;
+} LaneSums;
+
+typedef void LanesFn(const LaneSums *j);
+
 /* One set for float and one for double, for the CPU at hand. */
 typedef struct Kern {
     RealFn *real[N_OPS];                        /* arithmetic; b ignored by unary ones */
@@ -266,13 +277,8 @@ typedef struct Kern {
     void (*fold)(Agg agg, double *acc, bool *unset, const void *x, const uint8_t *skip, size_t n);
     bool (*finite)(const void *a, size_t n);
     /* out[r] = sum over t in [ptr[r], ptr[r+1]) of a * b, by how a and b have lanes; lanes_x_list: b[t], as the list has
-     * them, and no ib.  a_rows: rows of a, to know whether it is large.  Vectors read behind a's last row. */
-    void (*lanes_x_scalar)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
-                           const uint32_t *ptr, size_t r0, size_t r1, size_t L, size_t a_rows);
-    void (*lanes_x_list)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
-                         const uint32_t *ptr, size_t r0, size_t r1, size_t L, size_t a_rows);
-    void (*lanes_x_lanes)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
-                          const uint32_t *ptr, size_t r0, size_t r1, size_t L, size_t a_rows);
+     * them, and no ib.  Vectors read behind a's last row. */
+    LanesFn *lanes_x_scalar, *lanes_x_list, *lanes_x_lanes;
     void (*dot_scalar)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
                        const uint32_t *ptr, size_t r0, size_t r1, size_t L);
     void (*dot_lanes)(void *out, const void *a, const uint32_t *ia, const void *b, const uint32_t *ib,
@@ -350,6 +356,11 @@ struct Rel {
     bool needed, queued;        /* queued: its nest runs at the next flush */
     bool kept;                  /* asked for by name: its numbers stay until the next run */
     int readers_left;           /* of this run */
+    /* Rows that reach what the run asks for (native_want.c): a byte each, if not all do; and what is computed of it:
+     * rows of a list, or pairs from, to of a nest's split loop, n_parts numbers (-1: everything). */
+    bool wants_all, was_needed, was_kept;
+    Arr want_mem, part_mem; int n_parts;
+    uint64_t left_out;          /* the version of wants that the last computation left rows out by; 0: none */
     struct Base *base;
     Plan plan;
     bool evaluated;             /* in the last run or before */
@@ -381,6 +392,9 @@ struct Native {
     bool *blind;                /* by block id: see lower_block */
     bool ahead;                 /* settling before anything is computed: what needs values waits */
     bool no_cc;                 /* there is no compiler */
+    bool limited;               /* rows that nobody reads are left out */
+    bool redo;                  /* … but something was settled since that was found */
+    uint64_t n_runs, n_settled, settled_before, wants_ver, wants_settled;
     size_t width;               /* lanes of a block; 0: not chosen yet */
     struct NestLib *libs; double code_seconds;
     Map text_of; struct NestText *nest_text; int n_nest_texts;      /* texts of nests, each compiled once */
@@ -435,6 +449,15 @@ bool known_on(Input *in, const Expr *e, int on, bool hard);
 bool pres_known(const Input *in, bool hard);
 /* Codes of e over `count` tuples. */
 bool settle_codes(Native *n, const Block *b, Input *in, int n_in, const Expr *e, size_t count, int64_t *out);
+
+/* want */
+bool want_find(Native *n);                              /* before a run: n->limited, and the parts of each relation */
+void want_free(Native *n, Rel *r);
+/* The parts of r to compute, or NULL: all of it. */
+static inline const uint32_t *want_parts(const Native *n, const Rel *r)
+{
+    return n->limited && !r->wants_all && r->n_parts >= 0 ? r->part_mem.p : NULL;
+}
 
 /* nest */
 /* Lower it, with the lanes chosen, or (without) all keys as dimensions, if no source has a batch's.  *done: it is a nest. */

@@ -21,6 +21,7 @@ typedef struct Job {
     Found *found;                       /* n_parts × n_cols */
     bool *bad, *failed;
     bool fast;                          /* reduce: all columns by kernels */
+    const uint32_t *row;                /* … of these rows; NULL: of all */
     uint8_t **unset;                    /* reduce with lanes: by column, not yet a value */
 } Job;
 
@@ -386,17 +387,24 @@ static bool factor_in_order(const OutCol *o, const Input *b)
     return o->factor_ver || (!b->idx && !b->always0);
 }
 
-static void sum_lanes_x_one(Job *j, const OutCol *o, void *out, size_t r0, size_t r1)
+/* Of factors a, which has lanes, and b, which has or has not; NULL: ones. */
+static void sum_with_lanes(const Job *j, const OutCol *o, LaneSums w)
 {
     const Leg *leg = j->leg;
-    const Input *a = &leg->in[o->fa->src], *b = &leg->in[o->fb->src];
-    const LCol *x = &a->lay->col[o->fa->col], *y = &b->lay->col[o->fb->col];
+    const Kern *k = j->n->k;
+    const Input *a = &leg->in[o->fa->src], *b = o->fb ? &leg->in[o->fb->src] : NULL;
 
-    if (factor_in_order(o, b))
-        j->n->k->lanes_x_list(out, x->val, a->idx, o->factor_ver ? o->factor.p : val_at(j->n, y, b->base), NULL, leg->ptr,
-                              r0, r1, j->L, a->lay->R);
-    else
-        j->n->k->lanes_x_scalar(out, x->val, a->idx, y->val, b->idx, leg->ptr, r0, r1, j->L, a->lay->R);
+    w.a = a->lay->col[o->fa->col].val;
+    w.ia = a->idx;
+    w.a_rows = a->lay->R + (b && b->laned ? b->lay->R : 0);
+    w.b = b ? b->lay->col[o->fb->col].val : j->n->o.f64 ? (const void *)&one_f64 : &one_f32;
+    w.ib = b ? b->idx : leg->zero_idx.p;
+    if (b && !b->laned && factor_in_order(o, b)) {
+        w.b = o->factor_ver ? o->factor.p : val_at(j->n, &b->lay->col[o->fb->col], b->base);
+        k->lanes_x_list(&w);
+        return;
+    }
+    (b && b->laned ? k->lanes_x_lanes : k->lanes_x_scalar)(&w);
 }
 
 static void sum_products(Job *j, const OutCol *o, void *out, size_t r0, size_t r1)
@@ -407,20 +415,25 @@ static void sum_products(Job *j, const OutCol *o, void *out, size_t r0, size_t r
     const void *x = a->lay->col[o->fa->col].val;
     const void *y = b ? b->lay->col[o->fb->col].val : j->n->o.f64 ? (const void *)&one_f64 : &one_f32;
     const uint32_t *iy = b ? b->idx : leg->zero_idx.p;
-    const bool carried = j->r->plan.carried;
 
-    if (!a->laned)
+    if (a->laned && j->r->plan.carried)
+        sum_with_lanes(j, o, (LaneSums){ .out = out, .ptr = leg->ptr, .row = j->row, .r0 = r0, .r1 = r1, .L = j->L,
+                                         .out_rows = j->row ? j->row[r1 - 1] + 1 : r1 });
+    else if (!a->laned)
         k->dot(out, x, a->idx, y, iy, leg->ptr, r0, r1, 1);
-    else if (b && b->laned && carried)
-        k->lanes_x_lanes(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L, a->lay->R + b->lay->R);
-    else if (b && b->laned)
-        k->dot_lanes(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
-    else if (b && carried)
-        sum_lanes_x_one(j, o, out, r0, r1);
-    else if (carried)
-        k->lanes_x_scalar(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L, a->lay->R);
     else
-        k->dot_scalar(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
+        (b && b->laned ? k->dot_lanes : k->dot_scalar)(out, x, a->idx, y, iy, leg->ptr, r0, r1, j->L);
+}
+
+/* Sums of rows [r0, r1) of those that are computed. */
+static void sum_rows(Job *j, const OutCol *o, void *out, size_t r0, size_t r1)
+{
+    const bool by_row = j->row && !(j->leg->in[o->fa->src].laned && j->r->plan.carried);
+
+    for (size_t k = r0; by_row && k < r1; k++)
+        sum_products(j, o, out, j->row[k], j->row[k] + 1);
+    if (!by_row)
+        sum_products(j, o, out, r0, r1);
 }
 
 /* Numbers that never move are put in the order of the tuples once. */
@@ -598,7 +611,7 @@ static void reduce_fast(Job *j, int part)
     for (int c = j->r->b->n_keys; c < j->r->b->n_cols; c++) {
         LCol *k = &y->col[c];
         if (k->kind == CK_val) {
-            sum_products(j, &j->leg->out[c], k->val, r0, r1);
+            sum_rows(j, &j->leg->out[c], k->val, r0, r1);
             if (k->nulls)
                 memset(k->null + r0 * j->out_L, 0, (r1 - r0) * j->out_L);
             continue;
@@ -621,7 +634,8 @@ static void reduce_part(void *arg, int part)
         reduce_fast(j, part);
     else
         reduce_general(j, part);
-    look(j, part, j->cut[part] * j->out_L, j->cut[part + 1] * j->out_L);
+    if (!j->row)                                /* else nothing can be NULL */
+        look(j, part, j->cut[part] * j->out_L, j->cut[part + 1] * j->out_L);
 }
 
 /* ---- picks ---- */
@@ -839,9 +853,12 @@ static void cut_rows(Job *j, Arena *a, size_t count, const uint32_t *ptr)
         size_t end = r + 1;
         if (!ptr)
             end = r + (PART_ELEMENTS / L ? PART_ELEMENTS / L : 1);
-        else
+        else if (!j->row)
             while (end < count && (size_t)(ptr[end + 1] - ptr[r]) * L <= PART_ELEMENTS * 4)
                 end++;
+        else
+            for (size_t n_tuples = 0; end < count && n_tuples * L <= PART_ELEMENTS * 4; end++)
+                n_tuples += ptr[j->row[end - 1] + 1] - ptr[j->row[end - 1]];
         r = end < count ? end : count;
         VEC_PUSH(a, j->cut, n, r);
     }
@@ -912,7 +929,8 @@ static bool compute_reduce(Job *j, Arena *a)
         ok = order_factor(j, &j->leg->out[c]);
     if (j->fast && ok)
         drop_rows_of_factor(j);
-    cut_rows(j, a, j->leg->n_groups, j->leg->ptr);
+    j->row = j->fast ? want_parts(j->n, j->r) : NULL;
+    cut_rows(j, a, j->row ? (size_t)j->r->n_parts : j->leg->n_groups, j->leg->ptr);
     const bool done = ok && run_parts(j, reduce_part);
     for (int c = 0; c < j->r->b->n_cols; c++)
         arr_drop(j->n, &mem[c]);

@@ -375,6 +375,13 @@ static void run_alone_part(void *arg, int part)
     a->np->fn(a->np->p, a->count * part / a->parts, a->count * (part + 1) / a->parts, 1, 0);
 }
 
+/* Only the iterations that make rows someone reads. */
+static void run_some(const NestPlan *np, const uint32_t *run, int n_runs)
+{
+    for (int k = 0; k < n_runs; k += 2)
+        np->fn(np->p, run[k], run[k + 1], 1, 0);
+}
+
 /* Without lanes: the split loop is cut, if it is an output loop, and if that is worth it. */
 static void run_alone(Native *n, const NestPlan *np)
 {
@@ -414,6 +421,8 @@ bool nest_compute(Native *n, Rel *r)
         r->queued = true;
         n->queue_L = L;
         n->queue[n->n_queue++] = r;
+    } else if (want_parts(n, r)) {
+        run_some(np, want_parts(n, r), r->n_parts);
     } else {
         run_alone(n, np);
     }

@@ -76,9 +76,10 @@ static void try_sums(const Native *n)
     fill_sums(&s, n);
     for (size_t i = 0; i < COUNT_OF(lanes); i++) {
         const size_t L = lanes[i];
-        k->lanes_x_scalar(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L, ROWS);
+        const LaneSums w = { s.out, s.a, s.b, s.ia, s.ib, s.ptr, NULL, 0, ROWS, L, ROWS, ROWS };
+        k->lanes_x_scalar(&w);
         CHECK(sums_agree(&s, L, false, false));
-        k->lanes_x_lanes(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L, ROWS);
+        k->lanes_x_lanes(&w);
         CHECK(sums_agree(&s, L, true, false));
         k->dot_scalar(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, L);
         CHECK(sums_agree(&s, L, false, true));
@@ -88,7 +89,10 @@ static void try_sums(const Native *n)
     for (size_t t = 0; t < TUPLES; t++)
         s.ib[t] = (uint32_t)t;
     for (size_t i = 0; i < COUNT_OF(lanes); i++) {
-        k->lanes_x_list(s.out, s.a, s.ia, s.b, NULL, s.ptr, 0, ROWS, lanes[i], ROWS << 20);
+        const uint32_t row[] = { 1, 2 };
+        k->lanes_x_list(&(LaneSums){ s.out, s.a, s.b, s.ia, NULL, s.ptr, NULL, 0, ROWS, lanes[i], ROWS << 20, ROWS });
+        CHECK(sums_agree(&s, lanes[i], false, false));
+        k->lanes_x_list(&(LaneSums){ s.out, s.a, s.b, s.ia, NULL, s.ptr, row, 0, 2, lanes[i], ROWS, ROWS });
         CHECK(sums_agree(&s, lanes[i], false, false));
     }
     k->dot(s.out, s.a, s.ia, s.b, s.ib, s.ptr, 0, ROWS, 1);
