@@ -841,24 +841,37 @@ static void pick_part(void *arg, int part)
 
 /* ---- parts ---- */
 
-/* Cut `count` rows so that each part has about PART_ELEMENTS elements of tuples × lanes. */
+#define ALONE ((size_t)1 << 21)         /* elements that kernels have summed before another thread wakes up */
+
+static size_t tuples_of(const Job *j, const uint32_t *ptr, size_t k)
+{
+    const size_t row = j->row ? j->row[k] : k;
+    return ptr[row + 1] - ptr[row];
+}
+
+/* The part that begins with row r of `count` ends here: it has about PART_ELEMENTS elements of tuples × lanes. */
+static size_t end_of_part(const Job *j, size_t r, size_t count, const uint32_t *ptr)
+{
+    const size_t L = j->L ? j->L : 1, most = PART_ELEMENTS * 4 / L;
+    size_t end = r + 1, sum = ptr ? tuples_of(j, ptr, r) : 0;
+
+    if (!ptr)
+        return r + (PART_ELEMENTS / L ? PART_ELEMENTS / L : 1);
+    if (j->fast && (size_t)j->leg->n * L <= ALONE)
+        return count;
+    for (; end < count && (sum += tuples_of(j, ptr, end)) <= most;)
+        end++;
+    return end;
+}
+
 static void cut_rows(Job *j, Arena *a, size_t count, const uint32_t *ptr)
 {
-    const size_t L = j->L ? j->L : 1;
     int n = 0;
 
     j->cut = NULL;
     VEC_PUSH(a, j->cut, n, 0);
     for (size_t r = 0; r < count;) {
-        size_t end = r + 1;
-        if (!ptr)
-            end = r + (PART_ELEMENTS / L ? PART_ELEMENTS / L : 1);
-        else if (!j->row)
-            while (end < count && (size_t)(ptr[end + 1] - ptr[r]) * L <= PART_ELEMENTS * 4)
-                end++;
-        else
-            for (size_t n_tuples = 0; end < count && n_tuples * L <= PART_ELEMENTS * 4; end++)
-                n_tuples += ptr[j->row[end - 1] + 1] - ptr[j->row[end - 1]];
+        const size_t end = end_of_part(j, r, count, ptr);
         r = end < count ? end : count;
         VEC_PUSH(a, j->cut, n, r);
     }

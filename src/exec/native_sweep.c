@@ -12,6 +12,7 @@
 
 #define MOST_ALONE 16                   /* parts of a nest without lanes */
 #define PART_WORK  2e5                  /* multiply-adds that are worth a part */
+#define POOL_WORK  2e6                  /* … that are worth waking other threads */
 
 /* ---- the two forms of a column ---- */
 
@@ -391,7 +392,7 @@ static void run_alone(Native *n, const NestPlan *np)
 
     if (s >= 0 && s < nest->n_out && n->pool) {
         const double worth = nest_work(nest) / PART_WORK;
-        a.parts = worth > MOST_ALONE ? MOST_ALONE : (int)worth;
+        a.parts = worth * PART_WORK < POOL_WORK ? 1 : worth > MOST_ALONE ? MOST_ALONE : (int)worth;
         a.parts = a.parts > a.count ? (int)a.count : a.parts;
     }
     if (nest->copies) {
