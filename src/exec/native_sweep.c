@@ -8,6 +8,7 @@
  * of the two forms is there, and the other is made when it is asked for. */
 #include "exec/native_nest.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST_ALONE 16                   /* parts of a nest without lanes */
@@ -367,13 +368,36 @@ bool nest_flush(Native *n)
     return ok;
 }
 
-typedef struct Alone { const NestPlan *np; int64_t count; int parts; } Alone;
+typedef struct Alone { const NestPlan *np; int64_t count, step; } Alone;
 
 static void run_alone_part(void *arg, int part)
 {
     const Alone *a = arg;
+    const int64_t from = part * a->step, to = from + a->step;
 
-    a->np->fn(a->np->p, a->count * part / a->parts, a->count * (part + 1) / a->parts, 1, 0);
+    a->np->fn(a->np->p, from, to < a->count ? to : a->count, 1, 0);
+}
+
+#define NEAR_BYTES 131072               /* of what a part reads and writes, so that it stays in a near cache */
+
+/* Iterations of the split loop whose numbers stay in the cache while loops outside it come back to them. */
+static int64_t iterations_nearby(const Native *n, const Nest *nest, int64_t count)
+{
+    const int s = nest->split, tile = nest->sched.tile[s] > 1 ? nest->sched.tile[s] : 1;
+    int64_t numbers = 1;
+
+    for (int b = 0; b < nest->n_bufs; b++) {
+        int64_t most = 0;
+        for (int k = 0; k < nest->n_opds; k++)
+            if (nest->opd[k].kind == OPD_load && nest->opd[k].index == b && llabs(nest->opd[k].at.k[s]) > most)
+                most = llabs(nest->opd[k].at.k[s]);
+        for (int k = 0; k < nest->n_stores; k++)
+            if (nest->store[k].buf == b && llabs(nest->store[k].at.k[s]) > most)
+                most = llabs(nest->store[k].at.k[s]);
+        numbers += most;
+    }
+    const int64_t near = NEAR_BYTES / (numbers * (int64_t)n->esz) / tile * tile;
+    return nest->sched.order[0] == s || near >= count ? count : near > tile ? near : tile;
 }
 
 /* Only the iterations that make rows someone reads. */
@@ -383,28 +407,37 @@ static void run_some(const NestPlan *np, const uint32_t *run, int n_runs)
         np->fn(np->p, run[k], run[k + 1], 1, 0);
 }
 
+/* Iterations that one of at most MOST_ALONE parts has, if there are threads to share them. */
+static int64_t iterations_shared(const Native *n, const Nest *nest, int64_t count)
+{
+    const double work = nest_work(nest), worth = work / PART_WORK < MOST_ALONE ? work / PART_WORK : MOST_ALONE;
+
+    return !n->pool || work < POOL_WORK ? count : (count + (int64_t)worth - 1) / (int64_t)worth;
+}
+
 /* Without lanes: the split loop is cut, if it is an output loop, and if that is worth it. */
 static void run_alone(Native *n, const NestPlan *np)
 {
     const Nest *nest = &np->low.nest;
     const int s = nest->split;
-    Alone a = { np, s < 0 ? 1 : nest->loop[s].max - nest->loop[s].min + 1, 1 };
+    Alone a = { np, 1, 1 };
 
-    if (s >= 0 && s < nest->n_out && n->pool) {
-        const double worth = nest_work(nest) / PART_WORK;
-        a.parts = worth * PART_WORK < POOL_WORK ? 1 : worth > MOST_ALONE ? MOST_ALONE : (int)worth;
-        a.parts = a.parts > a.count ? (int)a.count : a.parts;
+    if (s >= 0)
+        a.count = a.step = nest->loop[s].max - nest->loop[s].min + 1;
+    if (s >= 0 && s < nest->n_out && a.count > 1) {
+        const int64_t shared = iterations_shared(n, nest, a.count), near = iterations_nearby(n, nest, a.count);
+        a.step = shared < near ? shared : near;
     }
     if (nest->copies) {
         run_copies(n, np, 0, 1);
         return;
     }
-    if (a.parts > 1) {
-        pool_run(n->pool, a.parts, run_alone_part, &a);
-        return;
-    }
-    a.parts = 1;
-    run_alone_part(&a, 0);
+    const int parts = a.count > 0 ? (int)((a.count + a.step - 1) / a.step) : 1;
+    if (n->pool && parts > 1 && nest_work(nest) >= POOL_WORK)
+        pool_run(n->pool, parts, run_alone_part, &a);
+    else
+        for (int k = 0; k < parts; k++)
+            run_alone_part(&a, k);
 }
 
 bool nest_compute(Native *n, Rel *r)
