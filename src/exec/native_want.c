@@ -20,20 +20,28 @@ static void want_everything(Rel *r)
     r->wants_all = true;
 }
 
+/* Rows that are wanted together: of a nest, those of one value of its slowest key. */
+static size_t rows_together(const Rel *r)
+{
+    const NestPlan *np = r->plan.nest;
+
+    return np && !np->low.out.lanes && np->low.out.n_dims > 0 && np->low.out.stride[0] > 0 ? (size_t)np->low.out.stride[0] : 1;
+}
+
 /* Numbers [from, from + count) of r, in the flat order of its rows. */
 static void want_flat(Rel *r, size_t from, size_t count)
 {
-    const size_t L = r->lay.L, last = (from + count - 1) / L;
+    const size_t unit = rows_together(r) * r->lay.L;
 
     if (r->wants_all || count == 0)
         return;
-    for (size_t row = from / L; row <= last && row < r->lay.R; row++)
-        ((uint8_t *)r->want_mem.p)[row] = 1;
+    for (size_t k = from / unit; k <= (from + count - 1) / unit && k < r->want_mem.cap; k++)
+        ((uint8_t *)r->want_mem.p)[k] = 1;
 }
 
 static bool wants_row(const Rel *r, size_t row)
 {
-    return r->wants_all || ((const uint8_t *)r->want_mem.p)[row];
+    return r->wants_all || ((const uint8_t *)r->want_mem.p)[row / rows_together(r)];
 }
 
 /* ---- lists ---- */
@@ -115,11 +123,14 @@ static bool has_parts(const Nest *n)
 static bool wants_iteration(const Rel *r, const Nest *n, int64_t i)
 {
     for (int k = 0; k < n->n_stores; k++) {
+        const int64_t together = (int64_t)rows_together(r), first = n->store[k].at.k[n->split] * i;
         int64_t lo, hi;
         around_split(n, &n->store[k].at, &lo, &hi);
-        for (int64_t at = lo; at <= hi; at++)
-            if (wants_row(r, (size_t)(at + n->store[k].at.k[n->split] * i)))
+        for (int64_t at = lo + first; at <= hi + first; at += together)
+            if (wants_row(r, (size_t)at))
                 return true;
+        if (wants_row(r, (size_t)(hi + first)))
+            return true;
     }
     return false;
 }
@@ -226,9 +237,9 @@ static bool start_wants(Native *n, Rel *r)
                    r->lay.L == 0;
     if (r->wants_all)
         return true;
-    if (!arr_need(n, &r->want_mem, r->lay.R))
+    if (!arr_need(n, &r->want_mem, r->lay.R / rows_together(r) + 1))
         return false;
-    memset(r->want_mem.p, 0, r->lay.R);
+    memset(r->want_mem.p, 0, r->want_mem.cap);
     return true;
 }
 
@@ -278,6 +289,9 @@ bool want_find(Native *n)
             want_by_list(r);
         if (!choose_parts(n, r))
             return false;
+        arr_drop(n, &r->want_mem);
+        if (r->n_parts < 0)
+            arr_drop(n, &r->part_mem);
     }
     return true;
 }
