@@ -342,6 +342,8 @@ static bool evaluate(Native *n, Rel *r)
     const double t1 = native_seconds(n), flushed = n->flushed;
     const uint64_t left_out = n->limited && !r->wants_all && r->n_parts >= 0 ? n->wants_ver : 0;
     const bool moved = plan_inputs_moved(r) || (r->left_out && r->left_out != left_out);
+    if (moved && r->plan.lists_gone && !plan_settle(n, r))
+        return false;
     if (moved && !(r->plan.nest ? nest_compute(n, r) : nest_flush(n) && plan_compute(n, r)))
         return false;
     r->left_out = moved ? left_out : r->left_out;
@@ -366,7 +368,7 @@ static size_t value_bytes(const Rel *r)
     return sum;
 }
 
-static bool can_release(const Native *n, const Rel *r)
+bool rel_can_release(const Native *n, const Rel *r)
 {
     return !n->keep_all && !r->kept && !r->queued && r->b->kind != BLK_base && r->life == LIFE_step && !r->lay.masked &&
            value_bytes(r) >= LEAST_RELEASED;
@@ -387,7 +389,7 @@ static void release_lay(Native *n, Lay *y)
 }
 
 /* It is computed anew when it is next needed. */
-static void release(Native *n, Rel *r)
+void rel_release(Native *n, Rel *r)
 {
     release_lay(n, &r->lay);
     for (int c = 0; r->view && c < r->b->n_cols; c++)
@@ -399,8 +401,8 @@ static void release(Native *n, Rel *r)
 void rel_done(Native *n, Rel *r)
 {
     for (int s = 0; s < r->b->n_src; s++)
-        if (r->reads[s] && --r->src[s]->readers_left == 0 && can_release(n, r->src[s]))
-            release(n, r->src[s]);
+        if (r->reads[s] && --r->src[s]->readers_left == 0 && rel_can_release(n, r->src[s]))
+            rel_release(n, r->src[s]);
 }
 
 static void count_all_readers(Native *n)

@@ -340,6 +340,7 @@ typedef struct Plan {
     Leg *leg; int n_legs;
     SrcSeen *seen;
     bool computed;
+    bool lists_gone;            /* they are made again before it is computed again */
     NestPlan *nest;             /* not NULL: a nest, in place of the lists */
     const char *no_nest;        /* why not */
 } Plan;
@@ -465,6 +466,8 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done);
 bool nest_compile(Native *n);                           /* all that have no code yet */
 bool nest_compute(Native *n, Rel *r);                   /* now, or at the next flush */
 bool nest_flush(Native *n);
+bool rel_can_release(const Native *n, const Rel *r);
+void rel_release(Native *n, Rel *r);                    /* its numbers, until it is computed anew */
 void rel_done(Native *n, Rel *r);                       /* it was computed: its sources have a reader less */
 void nest_drop(Native *n, Rel *r);
 void nest_close(Native *n);

@@ -1034,6 +1034,21 @@ void plan_remember(Rel *r)
     r->plan.fresh = false;
 }
 
+/* What is computed once needs its lists no more. */
+static void drop_lists(Native *n, Rel *r)
+{
+    for (int g = 0; g < r->plan.n_legs; g++) {
+        Leg *leg = &r->plan.leg[g];
+        arr_drop(n, &leg->ptr_mem);
+        leg->ptr = NULL;
+        for (int s = 0; s < leg->n_in; s++) {
+            arr_drop(n, &leg->in[s].idx_mem);
+            leg->in[s].idx = NULL;
+        }
+    }
+    r->plan.lists_gone = true;
+}
+
 bool plan_compute(Native *n, Rel *r)
 {
     Job j = { .n = n, .r = r };
@@ -1066,5 +1081,7 @@ bool plan_compute(Native *n, Rel *r)
     r->lay.all_here = r->lay.masked && !memchr(r->lay.pres, 0, lay_size(&r->lay));
     r->lay.val_ver = ++n->clock;
     plan_remember(r);
+    if (r->life == LIFE_static)
+        drop_lists(n, r);
     return true;
 }

@@ -682,7 +682,7 @@ bool plan_settle(Native *n, Rel *r)
 {
     bool nest;
 
-    r->plan.settled = false;
+    r->plan.settled = r->plan.lists_gone = false;
     if (!settled_as_nest(n, r, false, &nest) || nest)
         return nest;
     if (!plan_choose_lanes(n, r))

@@ -199,6 +199,37 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     return true;
 }
 
+/* The numbers of a source that nobody else reads any more give their place to the result. */
+static void overlay(Native *n, Rel *r, int k)
+{
+    const NestPlan *np = r->plan.nest;
+    const NestSource *from = &np->low.from[k], *to = &np->low.from[np->low.nest.store[0].buf];
+    Rel *src = r->src[from->src];
+    LCol *old = from->col < 0 ? NULL : &src->lay.col[from->col];
+
+    if (!old || old->val_mem.p != np->p[k] || src->readers_left != 1 || !rel_can_release(n, src))
+        return;
+    for (int s = 0; s < r->b->n_src; s++)
+        if (s != from->src && r->src[s] == src)
+            return;
+    arr_spare(n, &r->lay.col[to->col].val_mem);
+    r->lay.col[to->col].val_mem = old->val_mem;
+    old->val_mem = (Arr){ 0 };
+    rel_release(n, src);
+}
+
+static void find_overlay(Native *n, Rel *r)
+{
+    const NestPlan *np = r->plan.nest;
+    const Nest *nest = &np->low.nest;
+    const int col = nest->n_stores == 1 ? np->low.from[nest->store[0].buf].col : -1;
+
+    if (col >= 0 && !r->lay.col[col].val_mem.p)         /* its own memory was released after the last step */
+        for (int k = 0; k < nest->n_bufs; k++)
+            if (np->low.from[k].src >= 0 && np->p[k] && nest_may_overlay(nest, k))
+                overlay(n, r, k);
+}
+
 /* Counts over the lanes: those of one lane, as often as there are lanes. */
 static bool fill_counts(Native *n, Rel *r, size_t L)
 {
@@ -230,6 +261,7 @@ static bool find_buffers(Native *n, Rel *r)
         if (np->low.from[k].src >= 0)
             np->p[k] = (char *)np->p[k] + (size_t)b->base * (b->lanes ? nest_width(n) : 1) * n->esz;
     }
+    find_overlay(n, r);
     for (int k = 0; k < nest->n_bufs; k++)
         if (np->low.from[k].src < 0 && !output_buffer(n, r, &np->low.from[k], &nest->buf[k], &np->p[k]))
             return false;

@@ -281,7 +281,7 @@ bool want_find(Native *n)
             return false;
     for (int k = n->n_rels - 1; k >= 0; k--) {          /* readers come after what they read */
         Rel *r = &n->rel[k];
-        if (!r->needed || r->b->kind == BLK_base)
+        if (!r->needed || r->b->kind == BLK_base || r->life == LIFE_static)
             continue;
         if (r->plan.nest)
             want_by_nest(r);

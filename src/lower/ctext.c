@@ -743,6 +743,16 @@ static void order_tile(Text *x)
                 x->tile[x->n_tile++] = x->seq[i];
 }
 
+/* The buffer that is written, or one that may be the same. */
+static bool overlays(const Nest *n, int b)
+{
+    bool any = nest_may_overlay(n, b);
+
+    for (int k = 0; n->buf[b].written && k < n->n_bufs; k++)
+        any |= nest_may_overlay(n, k);
+    return any;
+}
+
 static void text_head(Gen *g)
 {
     const Nest *n = g->n;
@@ -764,7 +774,7 @@ static void text_head(Gen *g)
         bool stored = false;
         for (int s = 0; s < n->n_stores; s++)
             stored |= n->store[s].buf == k;
-        gen_line(g, "%sreal *restrict const p%d = p[%d];", stored ? "" : "const ", k, k);
+        gen_line(g, "%sreal *%sconst p%d = p[%d];", stored ? "" : "const ", overlays(n, k) ? "" : "restrict ", k, k);
     }
     gen_line(g, "(void)b0, (void)b1, (void)n_lanes, (void)add;");
 }

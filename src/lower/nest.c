@@ -4,6 +4,7 @@
 #include "lower/gen.h"
 
 #include <math.h>
+#include <string.h>
 
 int64_t nest_extent(const Nest *n, int l)
 {
@@ -263,4 +264,21 @@ void nest_rebase(Nest *n)
             if (n->opd[k].kind == OPD_load && n->opd[k].index == b)
                 n->opd[k].at.c -= base;
     }
+}
+
+/* Every iteration reads of it what it stores there, and stores once. */
+bool nest_may_overlay(const Nest *n, int b)
+{
+    bool read = false;
+
+    if (n->n_stores != 1 || n->n_aggs || n->lanes || n->buf[b].written || n->buf[b].rows != n->buf[n->store[0].buf].rows)
+        return false;
+    for (int k = 0; k < n->n_opds; k++) {
+        if (n->opd[k].kind != OPD_load || n->opd[k].index != b)
+            continue;
+        if (memcmp(&n->opd[k].at, &n->store[0].at, sizeof n->store[0].at))
+            return false;
+        read = true;
+    }
+    return read;
 }

@@ -126,8 +126,9 @@ typedef struct Target {
 
 /* The function a nest becomes.  p: its buffers, 64-byte aligned, with slack.
  * Lanes: works on lane blocks [b0, b1) of n_lanes lanes.  Without lanes: on iterations [b0, b1) of the loop `split`,
- * a box that no bound depends on, counted from its first (none: b0 = 0, b1 = 1).  No two buffers overlap; what an
- * iteration reads of a buffer that is written, no other iteration writes.
+ * a box that no bound depends on, counted from its first (none: b0 = 0, b1 = 1).  No two buffers overlap, but for the
+ * one that is written and one that nest_may_overlay allows; what an iteration reads of a buffer that is written, no
+ * other iteration writes.
  * Where it sums over the lanes, or the split loop is a reduction, the stores' buffers hold sums over this part, added
  * to what is there if `add`: all aggregates are then AGG_sum, and each store is one plain aggregate. */
 typedef void NestFn(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int add);
@@ -140,6 +141,8 @@ bool nest_can(const Nest *n);
  * and neighbours become one loop where every access allows it; not the loop `split`, whose number may change.
  * Vectors, the order of sums and so every bit of the results follow from nest, W, B and f64 alone. */
 void nest_schedule(Nest *n, const Target *t);
+/* May buffer b, which is read, be the one buffer that is written?  Of nests that were scheduled. */
+bool nest_may_overlay(const Nest *n, int b);
 /* What every file begins with: vector types, helpers, vector functions. */
 void nest_prelude(Buf *out, const Target *t);
 /* The function, named by nest_name. */
