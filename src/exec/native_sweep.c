@@ -222,7 +222,7 @@ static void find_overlay(Native *n, Rel *r)
 {
     const NestPlan *np = r->plan.nest;
     const Nest *nest = &np->low.nest;
-    const int col = nest->n_stores == 1 ? np->low.from[nest->store[0].buf].col : -1;
+    const int col = nest->n_stores == 1 && !nest->copies ? np->low.from[nest->store[0].buf].col : -1;
 
     if (col >= 0 && !r->lay.col[col].val_mem.p)         /* its own memory was released after the last step */
         for (int k = 0; k < nest->n_bufs; k++)

@@ -227,7 +227,7 @@ static bool choose_parts(Native *n, Rel *r)
     if (r->wants_all)
         return true;
     if (r->plan.nest)
-        return !has_parts(&r->plan.nest->low.nest) || r->plan.laned || choose_runs(n, r);
+        return r->plan.nest->low.nest.copies || !has_parts(&r->plan.nest->low.nest) || r->plan.laned || choose_runs(n, r);
     return !is_plain_sum(r) || choose_rows(n, r);
 }
 
