@@ -123,7 +123,8 @@ static bool has_parts(const Nest *n)
 static bool wants_iteration(const Rel *r, const Nest *n, int64_t i)
 {
     for (int k = 0; k < n->n_stores; k++) {
-        const int64_t together = (int64_t)rows_together(r), first = n->store[k].at.k[n->split] * i;
+        const int64_t together = (int64_t)rows_together(r);
+        const int64_t first = n->buf[n->store[k].buf].base + n->store[k].at.k[n->split] * i;
         int64_t lo, hi;
         around_split(n, &n->store[k].at, &lo, &hi);
         for (int64_t at = lo + first; at <= hi + first; at += together)
@@ -135,15 +136,23 @@ static bool wants_iteration(const Rel *r, const Nest *n, int64_t i)
     return false;
 }
 
+/* Numbers from … to, as far as there are any: bounds that depend on other loops are enclosed. */
+static void want_between(Rel *src, int64_t from, int64_t to)
+{
+    if (to >= 0)
+        want_flat(src, from > 0 ? (size_t)from : 0, (size_t)(to - (from > 0 ? from : 0) + 1));
+}
+
 static void want_operand(const Rel *r, const Operand *o, Rel *src)
 {
     const Nest *n = &r->plan.nest->low.nest;
+    const int64_t base = n->buf[o->index].base;         /* of what it is handed */
     int64_t lo, hi;
 
     around_split(n, &o->at, &lo, &hi);
     for (int64_t i = n->loop[n->split].min; i <= n->loop[n->split].max; i++)
         if (r->wants_all || wants_iteration(r, n, i))
-            want_flat(src, (size_t)(lo + o->at.k[n->split] * i), (size_t)(hi - lo + 1));
+            want_between(src, base + lo + o->at.k[n->split] * i, base + hi + o->at.k[n->split] * i);
 }
 
 static void want_by_nest(Rel *r)
