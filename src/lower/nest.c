@@ -271,7 +271,8 @@ bool nest_may_overlay(const Nest *n, int b)
 {
     bool read = false;
 
-    if (n->n_stores != 1 || n->n_aggs || n->lanes || n->buf[b].written || n->buf[b].rows != n->buf[n->store[0].buf].rows)
+    if (n->n_stores != 1 || n->n_aggs || n->lanes || n->buf[b].written || n->buf[b].base || n->buf[n->store[0].buf].base ||
+        n->buf[b].rows != n->buf[n->store[0].buf].rows)
         return false;
     for (int k = 0; k < n->n_opds; k++) {
         if (n->opd[k].kind != OPD_load || n->opd[k].index != b)
