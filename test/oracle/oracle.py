@@ -29,7 +29,7 @@ SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
           "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
           "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe", "style",
-          "char_rnn", "char_lstm", "char_gru"]
+          "char_rnn", "char_lstm", "char_gru", "appnp"]
 
 
 def wave(k, phase):
