@@ -23,7 +23,6 @@
     E(directive_argument, "directive.argument", "an unknown, missing or wrong argument of a directive") \
     E(directive_objective, "directive.objective", "a table that two objectives would move")           \
     E(directive_update, "directive.update", "an @update whose target is no parameter, or whose rows do not fit it") \
-    E(directive_not_yet, "directive.not_yet", "a directive that is reserved for later")            \
     E(declare_type, "declare.type", "a column type that is not supported, or differs from the database's") \
     E(declare_clause, "declare.clause", "a clause of CREATE TABLE (…) that has no meaning here")   \
     E(declare_column, "declare.column", "a column declared twice, missing in the database, or of the wrong kind") \

@@ -240,6 +240,8 @@ static bool filter_source(Joiner *j, int s)
     size_t m = 0;
     Test q;
 
+    if (absent && in->lay->place_only && !(nest_flush(j->n) && lay_plain(j->n, in->lay)))
+        return false;                   /* a nest left it unsaid which rows are there */
     in->pres_settled = absent;
     j->n_sel[s] = rows;
     if (n == 0 && !absent)

@@ -17,31 +17,30 @@ static const struct DirInfo {
     const char *name;
     DirForm form;
     int on;
-    bool later;
     const char *usage;
 } dir_info[] = {
-    [DIR_data] = { "data", FORM_args, ON_declare, false,
+    [DIR_data] = { "data", FORM_args, ON_declare,
                    "@data(batch = KEY), @data(batch = rows)" },
-    [DIR_param] = { "param", FORM_args, ON_declare | ON_query, false,
+    [DIR_param] = { "param", FORM_args, ON_declare | ON_query,
                     "@param(init = uniform(-0.1, 0.1), in = (COLUMNS), decay = 0, freeze)" },
-    [DIR_range] = { "range", FORM_bare, ON_declare, false, "@range" },
-    [DIR_set] = { "set", FORM_rest, 0, false, "@set name = number" },
-    [DIR_loss] = { "loss", FORM_bare, ON_query, false, "@loss" },
-    [DIR_metric] = { "metric", FORM_bare, ON_query, false, "@metric" },
-    [DIR_once] = { "once", FORM_bare, ON_query, false, "@once" },
-    [DIR_detach] = { "detach", FORM_bare, ON_query, false, "@detach" },
-    [DIR_train] = { "train", FORM_bare, ON_declare | ON_query, false, "@train" },
-    [DIR_eval] = { "eval", FORM_bare, ON_declare | ON_query, false, "@eval" },
-    [DIR_minimize] = { "minimize", FORM_rest, 0, false,
+    [DIR_range] = { "range", FORM_bare, ON_declare, "@range" },
+    [DIR_set] = { "set", FORM_rest, 0, "@set name = number" },
+    [DIR_loss] = { "loss", FORM_bare, ON_query, "@loss" },
+    [DIR_metric] = { "metric", FORM_bare, ON_query, "@metric" },
+    [DIR_once] = { "once", FORM_bare, ON_query, "@once" },
+    [DIR_detach] = { "detach", FORM_bare, ON_query, "@detach" },
+    [DIR_train] = { "train", FORM_bare, ON_declare | ON_query, "@train" },
+    [DIR_eval] = { "eval", FORM_bare, ON_declare | ON_query, "@eval" },
+    [DIR_minimize] = { "minimize", FORM_rest, 0,
                        "@minimize LOSS over P1, P2 using adam(lr = 1e-3)" },
-    [DIR_maximize] = { "maximize", FORM_rest, 0, false,
+    [DIR_maximize] = { "maximize", FORM_rest, 0,
                        "@maximize GAIN over P1, P2 clamp(0, 1) using sgd(lr = 1e-2)" },
-    [DIR_noise] = { "noise", FORM_args, ON_declare | ON_query, false,
+    [DIR_noise] = { "noise", FORM_args, ON_declare | ON_query,
                     "@noise(normal(0, 1)), @noise(uniform(-1, 1)), @noise(bernoulli(0.5), eval = 0.5)" },
-    [DIR_update] = { "update", FORM_rest, ON_query, false, "@update T" },
-    [DIR_for] = { "for", FORM_rest, 0, false, "@for t = 1 .. 50" },
-    [DIR_end] = { "end", FORM_bare, 0, false, "@end" },
-    [DIR_include] = { "include", FORM_rest, 0, false, "@include 'file.sql'" },
+    [DIR_update] = { "update", FORM_rest, ON_query, "@update T" },
+    [DIR_for] = { "for", FORM_rest, 0, "@for t = 1 .. 50" },
+    [DIR_end] = { "end", FORM_bare, 0, "@end" },
+    [DIR_include] = { "include", FORM_rest, 0, "@include 'file.sql'" },
 };
 
 /* Which names an initial value may have, and how many numbers. */
@@ -178,10 +177,7 @@ static bool read_word(Reader *r, Directive *d)
             continue;
         d->word = (DirWord)i;
         advance(r);
-        if (dir_info[i].later)
-            diag_error(r->c, ERR_directive_not_yet, d->at, "@%s is reserved, but not supported yet",
-                       names[i]);
-        return !dir_info[i].later;
+        return true;
     }
     const char *near = nearest_name(word, names, COUNT_OF(names));
     if (near)
