@@ -179,15 +179,8 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     *out = a->p;
     if (k && (out_rows->n_conds || out_rows->gaps))     /* rows that are not there hold 0 */
         memset(a->p, 0, b->lanes ? block_bytes(n, y, b->rows) : b->rows * n->esz);
-    if (k && out_rows->n_conds) {
-        y->place_only = true;
-        y->all_here = false;
-    }
-    if (!k) {
-        y->place_only = true;
-        y->all_here = false;
+    if (!k)
         return true;
-    }
     k->any_null = false;
     k->unscanned = true;
     k->blk_only = b->lanes;
@@ -483,6 +476,10 @@ bool nest_compute(Native *n, Rel *r)
         return false;
     if (!find_buffers(n, r) || !fill_counts(n, r, L))
         return false;
+    if (np->low.out.winner || np->low.out.n_conds) {    /* which rows are there is said when someone asks */
+        r->lay.place_only = true;
+        r->lay.all_here = false;
+    }
     if (np->low.nest.lanes) {
         r->queued = true;
         n->queue_L = L;

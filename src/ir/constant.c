@@ -63,7 +63,7 @@ const Expr *consts_literal(const Consts *k, const Expr *e)
 {
     Value v;
 
-    if ((e->op == OP_col && e->type == T_REAL) || e->type == T_REAL || !known_value(k, e, &v) || v.null)
+    if (e->type == T_REAL || !known_value(k, e, &v) || v.null)
         return NULL;
     return v.type == T_TEXT ? ex_text(k->a, v.s) : ex_int(k->a, v.i);
 }
