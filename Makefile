@@ -42,7 +42,7 @@ LIB_OBJ := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out src/cli/%,$(SRC)))
 UNIT    := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/*.c))
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/replay/%)
-BENCH   := $(BUILD)/bench-programs/driver $(BUILD)/bench-programs/peak
+BENCH   := $(patsubst bench/%.c,$(BUILD)/bench-programs/%,$(wildcard bench/*.c))
 
 # Sanitizers change what gcc can see, and some of its warnings with it; the ordinary build keeps -Werror.
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-error
@@ -106,7 +106,7 @@ $(BUILD)/replay/%: test/fuzz/%.c test/fuzz/replay.c test/fuzz/fuzz.h $(OUT)/libs
 	$(call say,CC   $<)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $(OUT)/libsqlgrad.a $(LIBS)
 
 # What bench/run needs beside the command; the peak is that of this processor.
-$(BUILD)/bench-programs/driver: bench/driver.c $(OUT)/libsqlgrad.a
+$(BUILD)/bench-programs/%: bench/%.c $(OUT)/libsqlgrad.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC   $<)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(OUT)/libsqlgrad.a $(LIBS)
 
