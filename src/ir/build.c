@@ -433,6 +433,27 @@ const char *prog_unique_name(Prog *p, const char *stem)
     }
 }
 
+static void each_of(Expr **e, int n, void (*fn)(void *arg, Expr **e), void *arg)
+{
+    for (int k = 0; k < n; k++)
+        if (e[k])
+            fn(arg, &e[k]);
+}
+
+void blk_each_expr(Block *b, void (*fn)(void *arg, Expr **e), void *arg)
+{
+    each_of(b->where, b->n_where, fn, arg);
+    each_of(b->part_key, b->n_part, fn, arg);
+    for (int c = 0; c < b->n_cols; c++)
+        each_of(&b->col[c].e, 1, fn, arg);
+    for (int o = 0; o < b->n_order; o++)
+        each_of(&b->order[o].e, 1, fn, arg);
+    for (int i = 0; i < b->n_parts; i++)
+        each_of(b->part[i].e, b->n_cols, fn, arg);
+    for (int s = 0; s < b->n_src; s++)
+        each_of(b->src[s].on, b->src[s].n_on, fn, arg);
+}
+
 void prog_move_before(Prog *p, Block *b, const Block *ref)
 {
     int k = p->n_blocks - 1;

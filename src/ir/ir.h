@@ -215,6 +215,7 @@ int    blk_add_col(Prog *p, Block *b, const char *name, Expr *e, Agg agg);      
 void   blk_add_where(Prog *p, Block *b, Expr *e);                   /* splits AND */
 void   blk_add_on(Prog *p, Block *b, int src, Expr *e);
 void   blk_set_id(Prog *p, Block *b, const int *col, int n);
+void   blk_each_expr(Block *b, void (*fn)(void *arg, Expr **e), void *arg);      /* every expression it has */
 int    blk_find_col(const Block *b, const char *name);              /* exact; -1 */
 #define MAX_NAME 63             /* bytes: PostgreSQL's parser cuts longer names */
 const char *name_fit(Arena *a, const char *prefix, const char *stem, const char *suffix);   /* the stem cut, if need be */

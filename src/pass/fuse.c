@@ -30,28 +30,16 @@ static Expr *read_through(void *arg, const Expr *col)
     return e;
 }
 
-static void read_all_through(Through *t, Expr **e, int n)
+static void put_through(void *arg, Expr **e)
 {
-    for (int k = 0; k < n; k++)
-        if (e[k])
-            e[k] = ex_map(t->a, e[k], read_through, t);
+    *e = ex_map(((const Through *)arg)->a, *e, read_through, arg);
 }
 
 static void bypass(Prog *p, Block *b, int src)
 {
     Through t = { &p->c->arena, b, src, b->src[src].rel };
 
-    read_all_through(&t, b->where, b->n_where);
-    read_all_through(&t, b->part_key, b->n_part);
-    for (int c = 0; c < b->n_cols; c++)
-        read_all_through(&t, &b->col[c].e, 1);
-    for (int o = 0; o < b->n_order; o++)
-        read_all_through(&t, &b->order[o].e, 1);
-    for (int i = 0; i < b->n_parts; i++)
-        if (b->part[i].src == src)
-            read_all_through(&t, b->part[i].e, b->n_cols);
-    for (int s = 0; s < b->n_src; s++)
-        read_all_through(&t, b->src[s].on, b->src[s].n_on);
+    blk_each_expr(b, put_through, &t);
     b->src[src].rel = t.rename->src[0].rel;
 }
 

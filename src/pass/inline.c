@@ -311,11 +311,9 @@ static Expr *in_its_place(void *arg, const Expr *col)
     return e;
 }
 
-static void put_in_place(Shift *s, Expr **e, int n)
+static void put_in_place(void *arg, Expr **e)
 {
-    for (int k = 0; k < n; k++)
-        if (e[k])
-            e[k] = ex_map(s->a, e[k], in_its_place, s);
+    *e = ex_map(((const Shift *)arg)->a, *e, in_its_place, arg);
 }
 
 static bool alias_taken(const Source *src, int n, const char *name)
@@ -340,14 +338,7 @@ static void inline_source(Prog *p, Block *r, int at)
     Source *src = NULL;
     int n = 0;
 
-    for (int s = 0; s < r->n_src; s++)
-        put_in_place(&shift, r->src[s].on, r->src[s].n_on);
-    put_in_place(&shift, r->where, r->n_where);
-    put_in_place(&shift, r->part_key, r->n_part);
-    for (int c = 0; c < r->n_cols; c++)
-        put_in_place(&shift, &r->col[c].e, 1);
-    for (int o = 0; o < r->n_order; o++)
-        put_in_place(&shift, &r->order[o].e, 1);
+    blk_each_expr(r, put_in_place, &shift);
     for (int s = 0; s < at; s++)
         VEC_PUSH(shift.a, src, n, r->src[s]);
     for (int s = 0; s < b->n_src; s++)

@@ -73,27 +73,13 @@ static Expr *simplified(Arena *a, Expr *e)
     return simplify1(a, n);
 }
 
-static void simplify_all(Arena *a, Expr **e, int n)
+static void simplify_slot(void *a, Expr **e)
 {
-    for (int k = 0; k < n; k++)
-        e[k] = simplified(a, e[k]);
+    *e = simplified(a, *e);
 }
 
 void pass_simplify(Prog *p)
 {
-    Arena *a = &p->c->arena;
-
-    for (int k = 0; k < p->n_blocks; k++) {
-        Block *b = p->block[k];
-        simplify_all(a, b->where, b->n_where);
-        simplify_all(a, b->part_key, b->n_part);
-        for (int c = 0; c < b->n_cols; c++)
-            b->col[c].e = simplified(a, b->col[c].e);
-        for (int o = 0; o < b->n_order; o++)
-            b->order[o].e = simplified(a, b->order[o].e);
-        for (int i = 0; i < b->n_parts; i++)
-            simplify_all(a, b->part[i].e, b->n_cols);
-        for (int s = 0; s < b->n_src; s++)
-            simplify_all(a, b->src[s].on, b->src[s].n_on);
-    }
+    for (int k = 0; k < p->n_blocks; k++)
+        blk_each_expr(p->block[k], simplify_slot, &p->c->arena);
 }

@@ -78,11 +78,9 @@ static Expr *read_inside(void *arg, const Expr *col)
     return e;
 }
 
-static void read_all_inside(Inside *v, Expr **e, int n)
+static void put_inside(void *arg, Expr **e)
 {
-    for (int k = 0; k < n; k++)
-        if (e[k])
-            e[k] = ex_map(v->a, e[k], read_inside, v);
+    *e = ex_map(((const Inside *)arg)->a, *e, read_inside, arg);
 }
 
 /* A part that only renames and numbers; of a LEFT source, whose columns may be NULL, one that only renames. */
@@ -101,14 +99,7 @@ static void read_part(Prog *p, Block *b, int s, const Part *part)
     const Block *u = b->src[s].rel;
     Inside v = { &p->c->arena, b, s, part };
 
-    read_all_inside(&v, b->where, b->n_where);
-    read_all_inside(&v, b->part_key, b->n_part);
-    for (int c = 0; c < b->n_cols; c++)
-        read_all_inside(&v, &b->col[c].e, 1);
-    for (int o = 0; o < b->n_order; o++)
-        read_all_inside(&v, &b->order[o].e, 1);
-    for (int t = 0; t < b->n_src; t++)
-        read_all_inside(&v, b->src[t].on, b->src[t].n_on);
+    blk_each_expr(b, put_inside, &v);
     b->src[s].rel = u->src[part->src].rel;
 }
 
