@@ -12,7 +12,9 @@
 #ifndef ARENA_DEBUG
 #define ARENA_DEBUG 0
 #endif
-#define ARENA_CHUNK ((size_t)64 * 1024)
+/* Chunks grow with what an arena holds: there may be thousands of small ones. */
+#define LEAST_CHUNK ((size_t)1024)
+#define MOST_CHUNK  ((size_t)64 * 1024)
 
 struct ArenaChunk { struct ArenaChunk *next; size_t used, cap; _Alignas(16) char mem[]; };
 
@@ -88,6 +90,14 @@ size_t mem_default_limit(void)
     return pages > 0 && size > 0 ? (size_t)pages / 4 * 3 * (size_t)size : (size_t)4 << 30;
 }
 
+static size_t next_chunk(const Arena *a, size_t need)
+{
+    size_t cap = a->total < LEAST_CHUNK ? LEAST_CHUNK : a->total;
+
+    cap = cap > MOST_CHUNK ? MOST_CHUNK : cap;
+    return need > cap ? need : cap;
+}
+
 void *arena_alloc(Arena *a, size_t n)
 {
     const size_t need = ARENA_DEBUG ? n : (n + 15) & ~(size_t)15;
@@ -96,7 +106,7 @@ void *arena_alloc(Arena *a, size_t n)
     if (n > PTRDIFF_MAX / 2)
         mem_exhausted();
     if (ARENA_DEBUG || !c || c->cap - c->used < need) {
-        const size_t cap = ARENA_DEBUG || need > ARENA_CHUNK ? need : ARENA_CHUNK;
+        const size_t cap = ARENA_DEBUG ? need : next_chunk(a, need);
         c = alloc_fails() ? NULL : malloc(sizeof *c + cap);
         if (!c)
             mem_exhausted();

@@ -19,10 +19,9 @@ static Native *native_of(Engine *e)
 
 static Rel *rel_of(Native *n, const Block *b)
 {
-    for (int k = 0; k < n->n_rels; k++)
-        if (n->rel[k].b == b)
-            return &n->rel[k];
-    BUG("block %s is not in the engine's program", b->name);
+    if (b->id < 0 || b->id >= n->n_rels || n->rel[b->id].b != b)
+        BUG("block %s is not in the engine's program", b->name);
+    return &n->rel[b->id];
 }
 
 /* ---- open, close ---- */
@@ -207,6 +206,7 @@ static void native_close(Engine *e)
         plan_free(n, r);
     }
     nest_close(n);
+    replay_close(n);
     for (int k = 0; k < n->n_spare; k++)
         arr_drop(n, &n->spare[k]);
     for (int k = 0; n->assign_map && k < n->p->n_assigns; k++)
@@ -357,8 +357,6 @@ static bool evaluate(Native *n, Rel *r)
 
 /* ---- buffers that nobody reads any more in this run ---- */
 
-#define LEAST_RELEASED 1000000          /* bytes */
-
 static size_t value_bytes(const Rel *r)
 {
     size_t sum = 0;
@@ -405,7 +403,7 @@ void rel_done(Native *n, Rel *r)
             rel_release(n, r->src[s]);
 }
 
-static void count_all_readers(Native *n)
+void native_count_readers(Native *n)
 {
     for (int k = 0; k < n->n_rels; k++)
         n->rel[k].readers_left = 0;
@@ -482,17 +480,21 @@ static bool settle_new(Native *n)
     return !new || nest_compile(n);
 }
 
+bool native_evaluate(Native *n, Rel *r)
+{
+    if (!evaluate(n, r))
+        return false;
+    if (!r->queued)
+        rel_done(n, r);
+    return true;
+}
+
 static bool evaluate_all(Native *n)
 {
-    count_all_readers(n);
-    for (int k = 0; k < n->n_rels; k++) {
-        if (!n->rel[k].needed)
-            continue;
-        if (!evaluate(n, &n->rel[k]))
+    native_count_readers(n);
+    for (int k = 0; k < n->n_rels; k++)
+        if (n->rel[k].needed && !native_evaluate(n, &n->rel[k]))
             return false;
-        if (!n->rel[k].queued)
-            rel_done(n, &n->rel[k]);
-    }
     return nest_flush(n);
 }
 
@@ -509,6 +511,7 @@ static bool evaluate_needed(Native *n)
 /* What the last run asked for once more, and all of it is kept: for what was released and is wanted after all. */
 static bool evaluate_again(Native *n)
 {
+    replay_forget(n);
     n->keep_all = true;
     const bool ok = evaluate_needed(n);
     arena_free(&n->scratch);
@@ -520,8 +523,14 @@ static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_
 {
     Native *n = native_of(e);
 
+    bool over;
+
     (void)new_step;                     /* versions tell */
     n->err = err;
+    if (!replay_run(n, target, n_targets, &over))
+        return done(n, false);
+    if (over)
+        return OK;
     for (int k = 0; k < n->n_rels; k++)
         n->rel[k].needed = n->rel[k].kept = false;
     for (int t = 0; t < n_targets; t++) {
@@ -531,6 +540,8 @@ static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_
     for (int k = 0; k < n->p->n_assigns; k++)
         rel_of(n, n->p->assign[k].from)->kept = true;
     const bool ok = evaluate_needed(n);
+    if (ok)
+        replay_learn(n, target, n_targets);
     arena_free(&n->scratch);
     return done(n, ok);
 }

@@ -23,6 +23,7 @@
  *   native_nest.c     blocks as loop nests in place of tuple lists: what is lowered and compiled
  *   native_sweep.c    nests at work: lanes in parts, blocks of lanes
  *   native_want.c     which rows anyone will read
+ *   native_replay.c   steps that do what the step before did
  *   native_pool.c     threads */
 #ifndef SG_NATIVE_H
 #define SG_NATIVE_H
@@ -312,7 +313,8 @@ typedef struct OutCol {
 
 /* One list of tuples and the program over it.  A union has one a part. */
 typedef struct Leg {
-    Input *in; int n_in;
+    Input *in; int n_in;        /* of a union's part: the one source it has */
+    Expr **part;                /* of a union's part: its columns, over that source; else NULL */
     size_t n;                   /* tuples */
     size_t first;               /* output row of tuple 0: row blocks, unions */
     uint32_t *ptr; Arr ptr_mem; /* reduce: tuples of output row r; pick: of group r */
@@ -399,6 +401,7 @@ struct Native {
     size_t width;               /* lanes of a block; 0: not chosen yet */
     struct NestLib *libs; double code_seconds;
     Map text_of; struct NestText *nest_text; int n_nest_texts;      /* texts of nests, each compiled once */
+    struct Replay *replay; uint64_t n_plans;        /* plans settled so far */
     Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
 };
 
@@ -424,6 +427,7 @@ bool base_is_batched(const Rel *r);
 
 /* settle, compute */
 bool plan_open(Native *n, Rel *r);
+void plan_make_legs(Native *n, Rel *r);
 void plan_free(Native *n, Rel *r);
 bool plan_stale(Native *n, Rel *r, bool *stale);        /* must the lists be built again? */
 bool plan_settle(Native *n, Rel *r);                     /* n->ahead: it may be left unsettled */
@@ -466,9 +470,12 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done);
 bool nest_compile(Native *n);                           /* all that have no code yet */
 bool nest_compute(Native *n, Rel *r);                   /* now, or at the next flush */
 bool nest_flush(Native *n);
+#define LEAST_RELEASED 1000000          /* bytes */
 bool rel_can_release(const Native *n, const Rel *r);
 void rel_release(Native *n, Rel *r);                    /* its numbers, until it is computed anew */
 void rel_done(Native *n, Rel *r);                       /* it was computed: its sources have a reader less */
+bool native_evaluate(Native *n, Rel *r);                /* one relation, and what waits for it to be read */
+void native_count_readers(Native *n);
 void nest_drop(Native *n, Rel *r);
 void nest_close(Native *n);
 Code nest_explain(Engine *e, bool text, Buf *out, Err *err);
@@ -478,6 +485,12 @@ bool nest_room(Native *n, const Lay *y, Arr *a);        /* for all rows of a col
 bool plan_output_lanes(Native *n, Rel *r, size_t *L);   /* lanes of the sources, kept by the output or not */
 void plan_remember(Rel *r);                             /* the values it was computed from */
 void plan_forget_lanes(Rel *r);
+
+/* replay */
+bool replay_run(Native *n, Block *const *target, int n_targets, bool *done);    /* *done: the run is over */
+void replay_learn(Native *n, Block *const *target, int n_targets);              /* after a run of the other kind */
+void replay_forget(Native *n);
+void replay_close(Native *n);
 
 /* pool: fn(arg, part) for every part; parts are handed out in any order */
 Pool *pool_open(int n_threads);

@@ -175,7 +175,7 @@ Lay *plan_lay(Native *n, Rel *r, int k, bool *err)
 static bool set_input(Native *n, Rel *r, Leg *leg, int k)
 {
     const int s = plan_read_src(r, k);
-    Input *in = &leg->in[s];
+    Input *in = &leg->in[leg->part ? 0 : s];
     bool err = false;
 
     in->rel = r->src[s];
@@ -191,6 +191,7 @@ bool plan_set_inputs(Native *n, Rel *r)
 {
     const Plan *p = &r->plan;
 
+    plan_make_legs(n, r);
     for (int g = 0; g < p->n_legs; g++)
         for (int s = 0; s < p->leg[g].n_in; s++)
             p->leg[g].in[s].used = false;

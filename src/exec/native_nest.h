@@ -15,6 +15,8 @@ struct NestPlan {
     int text;                           /* number of its text among Native.nest_text */
     void **p;                           /* buffers, for the next run */
     Arr partial;                        /* sums over the lanes, by part */
+    int64_t count, step;                /* iterations of the split loop, and how many of them at a time; 0: not found yet */
+    bool shared;                        /* … by all threads */
 };
 
 /* A text that was compiled or soon will be, which any number of nests run: the steps of a loop differ in their buffers. */
@@ -24,6 +26,11 @@ typedef struct NestText { int code; NestFn *fn; } NestText;
 typedef struct Parts { size_t blocks, step; int n; } Parts;
 Parts nest_parts(Native *n, size_t L);
 size_t nest_blocks(Native *n, size_t L);
+
+/* Iterations of a nest without lanes. */
+void nest_steps(const Native *n, NestPlan *np);
+/* Where copy k of a nest of copies goes, and from where: the bytes of it. */
+size_t nest_copy(const Native *n, const NestPlan *np, int k, void **to, void **from);
 
 /* The layout in which a nest reads source s: with the lanes chosen (batch), or as it is. */
 Lay *nest_lay(Native *n, Rel *r, int s, bool batch, bool *err);

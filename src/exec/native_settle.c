@@ -12,18 +12,48 @@ bool plan_open(Native *n, Rel *r)
     const Block *b = r->b;
     const int reads = plan_reads(r);
 
-    p->n_legs = b->kind == BLK_union ? b->n_parts : 1;
-    p->leg = ARENA_ARRAY(&n->arena, Leg, p->n_legs + 1);
     p->lane_col = ARENA_ARRAY(&n->arena, int, (reads > b->n_src ? reads : b->n_src) + 1);
     p->seen = ARENA_ARRAY(&n->arena, SrcSeen, reads + 1);
+    return true;
+}
+
+static Expr *of_only_source(void *arg, const Expr *col)
+{
+    Expr *e = ARENA_NEW((Arena *)arg, Expr);
+
+    *e = *col;
+    e->src = 0;
+    return e;
+}
+
+/* What a part of a union says of its columns; its list has one source. */
+static Expr **part_of_union(Native *n, const Block *b, const Part *part)
+{
+    Expr **e = ARENA_ARRAY(&n->arena, Expr *, b->n_cols + 1);
+
+    for (int c = 0; c < b->n_cols; c++)
+        e[c] = ex_map(&n->arena, part->e[c], of_only_source, &n->arena);
+    return e;
+}
+
+/* For those that do become lists. */
+void plan_make_legs(Native *n, Rel *r)
+{
+    Plan *p = &r->plan;
+    const Block *b = r->b;
+
+    if (p->leg)
+        return;
+    p->n_legs = b->kind == BLK_union ? b->n_parts : 1;
+    p->leg = ARENA_ARRAY(&n->arena, Leg, p->n_legs + 1);
     for (int g = 0; g < p->n_legs; g++) {
         Leg *leg = &p->leg[g];
-        leg->n_in = b->n_src;
-        leg->in = ARENA_ARRAY(&n->arena, Input, b->n_src + 1);
+        leg->n_in = b->kind == BLK_union ? b->part[g].src >= 0 : b->n_src;
+        leg->in = ARENA_ARRAY(&n->arena, Input, leg->n_in + 1);
+        leg->part = b->kind == BLK_union ? part_of_union(n, b, &b->part[g]) : NULL;
         leg->out = ARENA_ARRAY(&n->arena, OutCol, b->n_cols + 1);
         leg->order = ARENA_ARRAY(&n->arena, int, b->n_order + 1);
     }
-    return true;
 }
 
 void plan_free(Native *n, Rel *r)
@@ -369,7 +399,7 @@ static bool group_pick(Native *n, Rel *r, Leg *leg, Arena *a)
 
 static const Expr *out_expr(const Rel *r, int leg, int c)
 {
-    return r->b->kind == BLK_union ? r->b->part[leg].e[c] : r->b->col[c].e;
+    return r->plan.leg[leg].part ? r->plan.leg[leg].part[c] : r->b->col[c].e;
 }
 
 static bool is_plain_real(const Leg *leg, const Expr *e)
@@ -682,6 +712,7 @@ bool plan_settle(Native *n, Rel *r)
 {
     bool nest;
 
+    n->n_plans++;
     r->plan.settled = r->plan.lists_gone = false;
     if (!settled_as_nest(n, r, false, &nest) || nest)
         return nest;

@@ -286,6 +286,17 @@ static void part_buffers(const Together *t, const NestPlan *np, int part, void *
     }
 }
 
+size_t nest_copy(const Native *n, const NestPlan *np, int k, void **to, void **from)
+{
+    const Nest *nest = &np->low.nest;
+    const NestStore *s = &nest->store[k];
+    const int buf = nest->opd[s->e->col].index;
+
+    *to = (char *)np->p[s->buf] + (size_t)s->at.c * n->esz;
+    *from = np->p[buf];
+    return nest->buf[buf].rows * n->esz;
+}
+
 /* Rows of a buffer, of lane blocks [b0, b1) or without lanes, to their place in another. */
 static void copy_part(Native *n, const NestPlan *np, const NestStore *s, size_t b0, size_t b1)
 {
@@ -441,24 +452,35 @@ static int64_t iterations_shared(const Native *n, const Nest *nest, int64_t coun
 }
 
 /* Without lanes: the split loop is cut, if it is an output loop, and if that is worth it. */
-static void run_alone(Native *n, const NestPlan *np)
+void nest_steps(const Native *n, NestPlan *np)
 {
     const Nest *nest = &np->low.nest;
     const int s = nest->split;
-    Alone a = { np, 1, 1 };
 
-    if (s >= 0)
-        a.count = a.step = nest->loop[s].max - nest->loop[s].min + 1;
-    if (s >= 0 && s < nest->n_out && a.count > 1) {
-        const int64_t shared = iterations_shared(n, nest, a.count), near = iterations_nearby(n, nest, a.count);
-        a.step = shared < near ? shared : near;
+    if (np->step)
+        return;
+    np->count = np->step = s >= 0 ? nest->loop[s].max - nest->loop[s].min + 1 : 1;
+    if (s >= 0 && s < nest->n_out && np->count > 1) {
+        const int64_t shared = iterations_shared(n, nest, np->count), near = iterations_nearby(n, nest, np->count);
+        np->step = shared < near ? shared : near;
     }
-    if (nest->copies) {
+    if (np->count < 1) {
+        np->count = 0;
+        np->step = 1;
+    }
+    np->shared = n->pool && np->step < np->count && nest_work(nest) >= POOL_WORK;
+}
+
+static void run_alone(Native *n, NestPlan *np)
+{
+    if (np->low.nest.copies) {
         run_copies(n, np, 0, 1);
         return;
     }
-    const int parts = a.count > 0 ? (int)((a.count + a.step - 1) / a.step) : 1;
-    if (n->pool && parts > 1 && nest_work(nest) >= POOL_WORK)
+    nest_steps(n, np);
+    Alone a = { np, np->count, np->step };
+    const int parts = (int)((a.count + a.step - 1) / a.step);
+    if (np->shared)
         pool_run(n->pool, parts, run_alone_part, &a);
     else
         for (int k = 0; k < parts; k++)

@@ -85,7 +85,7 @@ static void want_by_list(Rel *r)
         const Leg *leg = &r->plan.leg[g];
         for (int s = 0; s < leg->n_in; s++) {
             const Input *in = &leg->in[s];
-            Rel *src = r->src[s];
+            Rel *src = in->rel;
             if (!in->used || src->wants_all)
                 continue;
             if (r->b->kind == BLK_pick || r->plan.hard || (in->lay->is_view && !in->lay->same_order))

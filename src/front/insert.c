@@ -70,6 +70,7 @@ static Block *slices_together(Binder *b, Def *d)
     const Block *first = d->slice[0];
     int *at = ARENA_ARRAY(&b->c->arena, int, first->n_cols + 1);
     const int n = block_visible(first, at);
+    int cap = 1;                            /* a power of two, as VEC_PUSH has them, but no arrays that were outgrown */
     bool tag = true;
     Block *u = blk_new(b->p, BLK_union, d->name);
 
@@ -92,9 +93,14 @@ static Block *slices_together(Binder *b, Def *d)
         u->col[k].type = first->col[at[c]].type;
         u->col[k].at = first->col[at[c]].at;
     }
-    for (int i = 0; i < d->n_slices; i++)
-        VEC_PUSH(&b->c->arena, u->part, u->n_parts,
-                 ((Part){ blk_add_source(b->p, u, d->slice[i], JOIN_inner, NULL), d->slice_e[i] }));
+    while (cap < d->n_slices)
+        cap *= 2;
+    u->src = ARENA_ARRAY(&b->c->arena, Source, cap);
+    u->part = ARENA_ARRAY(&b->c->arena, Part, cap);
+    for (u->n_src = 0; u->n_src < d->n_slices; u->n_src++, u->n_parts++) {
+        u->src[u->n_src] = (Source){ .rel = d->slice[u->n_src], .alias = d->slice[u->n_src]->name, .join = JOIN_inner };
+        u->part[u->n_parts] = (Part){ u->n_src, d->slice_e[u->n_src] };
+    }
     u->at = d->st->at;
     u->name_at = d->st->name_at;
     u->mode = stmt_mode(d->st);

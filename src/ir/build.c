@@ -319,11 +319,12 @@ int blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alias)
 {
     Arena *a = &p->c->arena;
     const char *name = alias ? alias : rel->name;
+    const bool own = b->kind == BLK_union;              /* each part has a FROM of its own */
     int uses = 1;                                       /* of this relation: where counting starts */
 
-    for (int s = 0; s < b->n_src; s++)
+    for (int s = 0; s < b->n_src && !own; s++)
         uses += b->src[s].rel == rel;
-    for (int k = uses > 2 ? uses : 2; alias_used(b, name); k++)
+    for (int k = uses > 2 ? uses : 2; !own && alias_used(b, name); k++)
         name = name_fit(a, "", alias ? alias : rel->name, arena_printf(a, "_%d", k));
     const Source s = { .rel = rel, .alias = name, .join = join };
     VEC_PUSH(a, b->src, b->n_src, s);

@@ -70,7 +70,8 @@ typedef struct Source {
 
 typedef struct Order { Expr *e; bool desc; } Order;
 
-/* One branch of a union: column c of the union is e[c], over the one source `src` (index in Block.src). */
+/* One branch of a union: column c of the union is e[c], over the one source `src` (index in Block.src).  Unions may share
+ * e: what says something else from then on is another array. */
 typedef struct Part { int src; Expr **e; } Part;
 
 typedef enum BlockKind { BLK_base, BLK_row, BLK_reduce, BLK_pick, BLK_union } BlockKind;

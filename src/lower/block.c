@@ -81,8 +81,8 @@ static bool read_keys(Lower *l)
 {
     const Block *b = l->b;
 
-    l->key = ARENA_ARRAY(l->a, Key, b->n_cols + 1);
-    l->part = ARENA_ARRAY(l->a, Key, b->n_part + 1);
+    l->key = ARENA_ARRAY(l->work, Key, b->n_cols + 1);
+    l->part = ARENA_ARRAY(l->work, Key, b->n_part + 1);
     for (int c = 0; c < b->n_cols; c++)
         if (low_is_key(b, c) && !read_key(l, b->col[c].e, &l->key[c]))
             return false;
@@ -630,15 +630,17 @@ static void join_dims(Regular *r)
     }
 }
 
+#define MOST_SOURCES 64                 /* of a join */
+
 static bool shape_is_right(Lower *l)
 {
     const Block *b = l->b;
 
     if (b->kind != BLK_row && b->kind != BLK_reduce && b->kind != BLK_pick && b->kind != BLK_union)
         return low_refuse(l, "it has no rows");
-    if (b->n_src == 0 || b->n_src >= 64)
+    if (b->n_src == 0)
         return low_refuse(l, "it has no sources");
-    return true;
+    return b->kind == BLK_union || b->n_src < MOST_SOURCES || low_refuse(l, "it joins too many sources");
 }
 
 /* The outermost output loop that no bound depends on. */
@@ -662,10 +664,11 @@ static bool lanes_are_right(Lower *l)
 
 bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a, Lowered *out, const char **why)
 {
-    Lower *l = ARENA_NEW(a, Lower);
+    Arena work = { 0 };
+    Lower *l = ARENA_NEW(&work, Lower);
 
     *out = (Lowered){ .nest = { .id = b->id } };
-    *l = (Lower){ .b = b, .src = src, .blind = blind, .a = a, .out = out, .s = { .a = a } };
+    *l = (Lower){ .b = b, .src = src, .blind = blind, .a = a, .work = &work, .out = out, .s = { .a = &work } };
     const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? low_union(l)
                   : make_vars(l) && sources_rows(l) && low_conditions(l) && low_outer_joins(l) &&
                     read_keys(l) && choose_outputs(l) && output_loops(l) &&
@@ -674,5 +677,6 @@ bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a
     if (ok)
         join_dims(&out->out);
     *why = ok ? NULL : l->s.why ? l->s.why : "it is not affine";
+    arena_free(&work);
     return ok;
 }

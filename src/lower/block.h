@@ -13,7 +13,7 @@ typedef struct Lower {
     const Block *b;
     const Regular *const *src;
     bool blind;
-    Arena *a;
+    Arena *a, *work;            /* of what is returned; of this call */
     Lowered *out;
     Space s;
     int var0[64];               /* first variable of a source */

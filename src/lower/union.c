@@ -384,9 +384,9 @@ bool low_union(Lower *l)
     for (int p = 0; p < b->n_parts; p++)
         if (b->part[p].src < 0 || !l->src[b->part[p].src])
             return low_refuse(l, "a source is not regular");
-    u.dim = arena_alloc(l->a, (size_t)b->n_parts * sizeof *u.dim);
-    u.place = ARENA_ARRAY(l->a, int, b->n_parts + 1);
-    u.shift = ARENA_ARRAY(l->a, int64_t, b->n_parts + 1);
+    u.dim = arena_alloc(l->work, (size_t)b->n_parts * sizeof *u.dim);
+    u.place = ARENA_ARRAY(l->work, int, b->n_parts + 1);
+    u.shift = ARENA_ARRAY(l->work, int64_t, b->n_parts + 1);
     if (!parts_agree(&u) || !union_rows(&u))
         return false;
     union_loops(&u);

@@ -25,6 +25,7 @@ typedef struct Loop1 {
     int64_t per_epoch, total, step, eval_every;
     uint32_t *perm; int64_t perm_epoch;
     Table batch, row, noise;            /* what the engine was last given */
+    const Block *noise_table;           /* NULL: nothing is drawn */
     Table *now_param, *now_state;       /* as last fetched, to be saved */
     Table *eval_param;                  /* as the evaluation sets were given them */
     Table *best;                        /* --keep: parameters of the best evaluation */
@@ -103,6 +104,7 @@ static Code loop_open(Loop1 *l)
         l->eval_every += l->eval_every == 0;
     l->perm_epoch = -1;
     l->step = t->start;
+    l->noise_table = prog_find(t->p, NOISE_TABLE, MODE_always);
     list_targets(l);
     if (l->per_epoch > 1 && !(l->perm = mem_try(t->keys->n_rows * sizeof *l->perm)))
         return err_set(l->e, E_ENV, ERR_mem_exhausted, "out of memory for the order of batches");
@@ -177,13 +179,11 @@ static Code write_step_row(Loop1 *l)
 /* Noise is drawn anew in every step. */
 static Code write_noise_row(Loop1 *l)
 {
-    const Block *b = prog_find(l->t->p, NOISE_TABLE, MODE_always);
-
-    if (!b)
+    if (!l->noise_table)
         return OK;
     if (!noise_row(&l->noise, l->t->seed, l->step))
         return err_set(l->e, E_ENV, ERR_mem_exhausted, "out of memory");
-    return l->t->ops->bind(l->g, b, &l->noise, l->e);
+    return l->t->ops->bind(l->g, l->noise_table, &l->noise, l->e);
 }
 
 /* The REAL columns of a one-row table, one Metric each. */
