@@ -158,6 +158,7 @@ static bool reads_log(const Sum *s, const Block *b, int src)
     return b->src[src].rel == s->r && b->kind == BLK_row;
 }
 
+/* Only what it changes is analysed again, not the program: a loop written out has a sum in each of its steps. */
 static void rewrite(Sum *s)
 {
     Arena *a = &s->p->c->arena;
@@ -166,15 +167,20 @@ static void rewrite(Sum *s)
     s->max = make_finite(s, m);
     prog_move_before(s->p, m, s->r);
     prog_move_before(s->p, s->max, s->r);
+    prog_analyse_one(s->p, m);
+    prog_analyse_one(s->p, s->max);
     Col *c = &s->r->col[s->col];
     Expr *max = join_max(s, s->r, own_key, s);
     c->e = ex1(a, OP_exp, ex2(a, OP_sub, c->e->arg[0], max));
+    prog_analyse_one(s->p, s->r);
     for (int k = 0; k < s->p->n_blocks; k++) {
         Block *b = s->p->block[k];
         const int n_src = b->n_src;
         for (int src = 0; src < n_src; src++)
             if (reads_log(s, b, src))
                 rewrite_reader(&(Reader){ .s = s, .b = b, .src = src });
+        if (b->n_src > n_src)
+            prog_analyse_one(s->p, b);
     }
 }
 
@@ -187,7 +193,6 @@ void pass_logsumexp(Prog *p)
             if (!wanted(&s))
                 continue;
             rewrite(&s);
-            prog_analyse(p);
             k = r->id;
         }
     }

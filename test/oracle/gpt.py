@@ -21,22 +21,26 @@ def param(scale, phase, base, **keys):
     return Param([(k, 0, n - 1) for k, n in keys.items()], value, lambda i: base + scale * wave(i, phase))
 
 
-PARAMS = {
-    "wte": param(0.9, 0.1, 0, token=TOKENS, j=WIDTH),
-    "wpe": param(0.8, 0.2, 0, t=LENGTH, j=WIDTH),
-    "norm_gain": param(0.3, 0.3, 1, layer=LAYERS, part=2, j=WIDTH, value="gain"),
-    "norm_bias": param(0.3, 0.4, 0, layer=LAYERS, part=2, j=WIDTH, value="bias"),
-    "qkv_w": param(0.6, 0.5, 0, layer=LAYERS, part=3, head=HEADS, d=D, j=WIDTH),
-    "qkv_b": param(0.2, 0.6, 0, layer=LAYERS, part=3, head=HEADS, d=D, value="b"),
-    "proj_w": param(0.5, 0.7, 0, layer=LAYERS, j=WIDTH, head=HEADS, d=D),
-    "proj_b": param(0.2, 0.8, 0, layer=LAYERS, j=WIDTH, value="b"),
-    "up_w": param(0.5, 0.9, 0, layer=LAYERS, i=4 * WIDTH, j=WIDTH),
-    "up_b": param(0.2, 1.0, 0, layer=LAYERS, i=4 * WIDTH, value="b"),
-    "down_w": param(0.4, 1.1, 0, layer=LAYERS, j=WIDTH, i=4 * WIDTH),
-    "down_b": param(0.2, 1.2, 0, layer=LAYERS, j=WIDTH, value="b"),
-    "end_gain": param(0.3, 1.3, 1, j=WIDTH, value="gain"),
-    "end_bias": param(0.3, 1.4, 0, j=WIDTH, value="bias"),
-    "head_w": param(0.7, 1.5, 0, token=TOKENS, j=WIDTH)}
+def params(layers, length, tokens):
+    return {
+        "wte": param(0.9, 0.1, 0, token=tokens, j=WIDTH),
+        "wpe": param(0.8, 0.2, 0, t=length, j=WIDTH),
+        "norm_gain": param(0.3, 0.3, 1, layer=layers, part=2, j=WIDTH, value="gain"),
+        "norm_bias": param(0.3, 0.4, 0, layer=layers, part=2, j=WIDTH, value="bias"),
+        "qkv_w": param(0.6, 0.5, 0, layer=layers, part=3, head=HEADS, d=D, j=WIDTH),
+        "qkv_b": param(0.2, 0.6, 0, layer=layers, part=3, head=HEADS, d=D, value="b"),
+        "proj_w": param(0.5, 0.7, 0, layer=layers, j=WIDTH, head=HEADS, d=D),
+        "proj_b": param(0.2, 0.8, 0, layer=layers, j=WIDTH, value="b"),
+        "up_w": param(0.5, 0.9, 0, layer=layers, i=4 * WIDTH, j=WIDTH),
+        "up_b": param(0.2, 1.0, 0, layer=layers, i=4 * WIDTH, value="b"),
+        "down_w": param(0.4, 1.1, 0, layer=layers, j=WIDTH, i=4 * WIDTH),
+        "down_b": param(0.2, 1.2, 0, layer=layers, j=WIDTH, value="b"),
+        "end_gain": param(0.3, 1.3, 1, j=WIDTH, value="gain"),
+        "end_bias": param(0.3, 1.4, 0, j=WIDTH, value="bias"),
+        "head_w": param(0.7, 1.5, 0, token=tokens, j=WIDTH)}
+
+
+PARAMS = params(LAYERS, LENGTH, TOKENS)
 NO_DECAY = [name for name in PARAMS if not name.endswith("_w")]
 
 

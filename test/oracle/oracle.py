@@ -29,7 +29,7 @@ SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
           "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
           "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe", "style",
-          "char_rnn", "char_lstm", "char_gru", "appnp"]
+          "char_rnn", "char_lstm", "char_gru", "appnp", "gpt_text", "gan_images"]
 
 
 def wave(k, phase):
@@ -225,7 +225,7 @@ def sign_descent(torch, params):
 
 
 def learning_rate(text, step, steps):
-    return eval(str(text), {"__builtins__": {}}, {"step": float(step), "steps": float(steps)})
+    return eval(str(text), {"__builtins__": {}}, {"min": min, "step": float(step), "steps": float(steps)})
 
 
 def train(torch, spec, ref, name, flags, steps):
