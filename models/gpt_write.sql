@@ -5,14 +5,22 @@
 -- Each step computes the newest letter only: its keys and values go into the table `cache`, and its query meets those of all
 -- letters before.  The next letter is drawn from what the network expects, made sharper by a temperature below 1: the largest
 -- of score + Gumbel noise is a letter with its probability.
+--
+--   sqlgrad run models/gpt_write.sql --db text.db --show sample [--set letters=64] [--set temperature=0.5]
+--
+-- text.db is that of gpt_text.sql; a network that is elsewhere is named by --params.  `expected` has the scores of every step: those
+-- that gpt_text.sql computes for the whole text at once, with `written` as its passages (test/cases/run/write.case).  Of the words
+-- written 75 % stand in the text; one of the twelve texts:
+--
+--   for modified or contument a propriated to / copy to the work modify
 
 -- @include 'gpt_text.sql'
 -- @set letters = 64
 -- @set temperature = 0.5
 
--- Each text begins with another capital letter.
+-- Each text begins with another letter.
 
-CREATE TABLE written AS SELECT code AS seq, 0 AS t, code FROM alphabet WHERE ch BETWEEN 'A' AND 'L';
+CREATE TABLE written AS SELECT code AS seq, 0 AS t, code FROM alphabet WHERE ch BETWEEN 'a' AND 'l';
 
 CREATE TABLE cache (t INTEGER, layer INTEGER, seq INTEGER, part INTEGER, head INTEGER, d INTEGER, x REAL);
 
