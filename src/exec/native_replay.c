@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define MOST_FORGOTTEN 4                /* records; then steps are not alike, and no more are made */
-#define LEAST_ITEMS    32               /* nests that make a record worth it */
 #define ITEMS_AT_ONCE  64               /* between two looks at whether to stop */
 
 typedef enum ItemKind { IT_code, IT_copy, IT_news, IT_rel } ItemKind;
@@ -168,7 +167,7 @@ static void write_down(Native *n, struct Replay *y)
         else if (n->rel[k].needed)
             write_rel(y, &n->rel[k], read[true][k]);
     write_lent(n, y);
-    y->on = y->n_direct >= LEAST_ITEMS;
+    y->on = y->n_direct > 0;
 }
 
 /* ---- the record ---- */
