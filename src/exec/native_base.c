@@ -32,6 +32,7 @@ struct Base {
     int chosen;                 /* ragged: each lane has every rest once, with one key of this column; -1: no such column */
     KeyTable choice;            /* by that column */
     const int64_t *choice_key[1];
+    Arr even_mem;               /* ragged: codes of one column, and behind those of the rows the integers between */
     Arr rest_mem, ptr_mem;
     uint32_t *rest_at;          /* row of (rest, choice): they stand in key order, whether or not a lane has them */
     uint32_t *rest_row, *choice_row;    /* by row: a table row with its rest; with its choice */
@@ -68,6 +69,7 @@ void base_free(Native *n, Rel *r)
     for (int k = 0; k < r->b->n_batch; k++)
         arr_drop(n, &s->row_mem[k]);
     arr_drop(n, &s->perm_mem);
+    arr_drop(n, &s->even_mem);
     arr_drop(n, &s->rest_mem);
     arr_drop(n, &s->ptr_mem);
     keys_free(n, &s->rest);
@@ -192,6 +194,8 @@ bool base_bind(Native *n, Rel *r, const Table *t)
 
 static int64_t base_code(const struct Base *s, int c, size_t row)
 {
+    if (row >= s->t->n_rows)
+        return ((const int64_t *)s->even_mem.p)[row];
     return s->code[c][s->tcol[c] < 0 ? row : table_at(s->t, &s->t->col[s->tcol[c]], row)];
 }
 
@@ -287,6 +291,69 @@ static bool look_at_rows(Native *n, Rel *r, bool *ok)
 #define MOST_CHOSEN 65536               /* (rest, choice) pairs: a lane holds a number for each rest */
 #define LEAST_DENSITY 32                /* one place in so many is filled, or rows are better listed */
 #define MOST_CHOICES 256                /* … which sums over choices need not be */
+
+#define MOST_UNUSED 8                   /* of so many integers in a row one is used, or they are a list of codes */
+
+typedef struct Ints { int64_t lo, hi; size_t used; bool at[MOST_CHOICES]; } Ints;
+
+static bool few_ints(const int64_t *code, size_t N, Ints *v)
+{
+    *v = (Ints){ .lo = INT64_MAX, .hi = INT64_MIN };
+    for (size_t k = 0; k < N; k++) {
+        if (!IS_KEY(code[k]))
+            return false;
+        v->lo = code[k] < v->lo ? code[k] : v->lo;
+        v->hi = code[k] > v->hi ? code[k] : v->hi;
+    }
+    if ((uint64_t)v->hi - (uint64_t)v->lo >= MOST_CHOICES)
+        return false;
+    for (size_t k = 0; k < N; k++) {
+        v->used += !v->at[code[k] - v->lo];
+        v->at[code[k] - v->lo] = true;
+    }
+    return true;
+}
+
+static bool is_even(const Ints *v)
+{
+    int64_t step = 0, last = 0;
+
+    for (int64_t i = 1; i <= v->hi - v->lo; i++) {
+        if (!v->at[i])
+            continue;
+        if (step && i - last != step)
+            return false;
+        step = i - last;
+        last = i;
+    }
+    return true;
+}
+
+/* The codes of column c, of its rows and, where they are integers with gaps, of what fills those: labels 0, 4 and 9 are
+ * then 0 to 9, and numbers of a loop.  Nobody has the others. */
+static bool even_codes(Native *n, Rel *r, int c, size_t most, const int64_t **code, size_t *count)
+{
+    struct Base *s = r->base;
+    const size_t N = s->t->n_rows;
+    Ints v;
+
+    *code = s->code[c];
+    *count = N;
+    if (r->b->col[c].type != T_INT || !few_ints(s->code[c], N, &v) || is_even(&v))
+        return true;
+    const size_t all = (size_t)(v.hi - v.lo) + 1;
+    if (all > most || all > v.used * MOST_UNUSED)
+        return true;
+    if (!arr_need(n, &s->even_mem, (N + all) * sizeof(int64_t)))
+        return false;
+    int64_t *even = s->even_mem.p;
+    memcpy(even, s->code[c], N * sizeof *even);
+    for (size_t i = 0; i < all; i++)
+        if (!v.at[i])
+            even[(*count)++] = v.lo + (int64_t)i;
+    *code = even;
+    return true;
+}
 
 static size_t n_choices(const struct Base *s)
 {
@@ -389,8 +456,9 @@ static bool is_chosen(Native *n, Rel *r, int c, bool *yes)
 
     keys_free(n, &s->rest);
     keys_free(n, &s->choice);
-    s->choice_key[0] = s->code[c];
-    if (!keys_build(n, &s->rest, K, s->rest_key, NULL, N) || !keys_build(n, &s->choice, 1, s->choice_key, NULL, N))
+    size_t n_codes;
+    if (!even_codes(n, r, c, MOST_CHOICES, &s->choice_key[0], &n_codes) ||
+        !keys_build(n, &s->rest, K, s->rest_key, NULL, N) || !keys_build(n, &s->choice, 1, s->choice_key, NULL, n_codes))
         return false;
     const size_t G = s->rest.n_groups, E = s->choice.n_groups;
     *yes = G * s->n_lanes == N && E <= MOST_CHOICES && G * E <= MOST_CHOSEN;
@@ -449,6 +517,22 @@ static bool has_payload_keys(const Rel *r, int n_rest_keys)
     return n < n_rest_keys;
 }
 
+/* The only key but the lane's: its gaps are filled where that is worth it. */
+static bool build_rests(Native *n, Rel *r, int K)
+{
+    struct Base *s = r->base;
+    size_t count = s->t->n_rows;
+    int c = 0;
+
+    keys_free(n, &s->rest);
+    rest_keys(r, -1, false, s->rest_key);
+    while (K == 1 && s->code[c] != s->rest_key[0])
+        c++;
+    if (K == 1 && count == s->n_lanes && !even_codes(n, r, c, LEAST_DENSITY, &s->rest_key[0], &count))
+        return false;
+    return keys_build(n, &s->rest, K, s->rest_key, NULL, count);
+}
+
 /* Which rests there are, and how they are found; *ok: few enough. */
 static bool collect_rests(Native *n, Rel *r, bool *ok)
 {
@@ -460,12 +544,8 @@ static bool collect_rests(Native *n, Rel *r, bool *ok)
     const bool nests = n->have_batch && n->o.all_loops && !n->no_cc && !n->o.no_loops;   /* lists would grow by every choice */
     if (N != s->n_lanes && K > 1 && nests && !find_chosen(n, r))
         return false;
-    if (s->chosen < 0) {
-        keys_free(n, &s->rest);
-        rest_keys(r, -1, false, s->rest_key);
-        if (!keys_build(n, &s->rest, K, s->rest_key, NULL, N))
-            return false;
-    }
+    if (s->chosen < 0 && !build_rests(n, r, K))
+        return false;
     const size_t D = s->rest.n_groups;
     *ok = s->chosen >= 0 || (D <= MOST_RESTS && D * s->n_lanes <= N * LEAST_DENSITY &&
                              (N == s->n_lanes || !has_payload_keys(r, K)));
