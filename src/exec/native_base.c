@@ -314,7 +314,7 @@ static bool few_ints(const int64_t *code, size_t N, Ints *v)
     return true;
 }
 
-static bool is_even(const Ints *v)
+static bool ints_even(const Ints *v)
 {
     int64_t step = 0, last = 0;
 
@@ -339,7 +339,7 @@ static bool even_codes(Native *n, Rel *r, int c, size_t most, const int64_t **co
 
     *code = s->code[c];
     *count = N;
-    if (r->b->col[c].type != T_INT || !few_ints(s->code[c], N, &v) || is_even(&v))
+    if (r->b->col[c].type != T_INT || !few_ints(s->code[c], N, &v) || ints_even(&v))
         return true;
     const size_t all = (size_t)(v.hi - v.lo) + 1;
     if (all > most || all > v.used * MOST_UNUSED)
