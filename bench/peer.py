@@ -260,6 +260,145 @@ class LargeGraph(Graph):
         return lambda w: x @ w
 
 
+# ---- networks of text ----
+
+class Text:
+    """Sequences of letters; each says which comes next.  A mode is how the network is run and one more choice."""
+    context, choices = contextlib.nullcontext, ("",)
+
+    def __init__(self, task):
+        self.task, self.codes = task, task.array("codes").long()
+        self.batches = Batches(len(self.codes), task.batch)
+        self.modes = {", ".join(w for w in (jit, choice) if w): (jit, choice) for choice in self.choices
+                      for jit in ("eager", "traced")}
+
+    def first(self):
+        """First parameters as the model's tables."""
+        tables = [torch.empty(tuple(self.task.shape(k))) for k in range(self.task.n_params)]
+        self.task.start(tables)
+        return tables
+
+    def build(self, mode):
+        jit, choice = self.modes[mode]
+        self.net = self.make(choice)
+        self.params = list(self.net.parameters())
+        self.run = torch.jit.trace(self.net, self.net.take(torch.arange(self.task.batch))) if jit == "traced" else self.net
+
+    def prepare(self, step):
+        self.batches.turn_to(step)
+
+    def loss(self):
+        index = self.batches.now()
+        out = self.run(self.net.take(index))
+        return F.cross_entropy(out.flatten(0, 1), self.net.targets(index).flatten())
+
+
+class RnnCell(nn.Module):
+    """A product with W a step, written out; letters before sequences, as its steps read them."""
+
+    def __init__(self, codes, wx, wh, wo, bo):
+        super().__init__()
+        self.codes = codes.t().contiguous()
+        self.wx, self.wh, self.wo, self.bo = (nn.Parameter(p) for p in (wx, wh, wo, bo))
+
+    def take(self, index):
+        return self.codes[:-1, index]
+
+    def targets(self, index):
+        return self.codes[1:, index]
+
+    def forward(self, letters):
+        xw = F.embedding(letters, self.wx)
+        h, states = torch.tanh(xw[0]), []
+        for x in xw.unbind()[1:]:
+            states.append(h)
+            h = torch.tanh(torch.addmm(x, h, self.wh))
+        return torch.stack([*states, h]) @ self.wo + self.bo
+
+
+class RnnLayer(RnnCell):
+    """torch.nn.RNN, which wants its input as numbers: a letter is a row of zeros and a one, made before the steps."""
+
+    def __init__(self, codes, wx, wh, wo, bo):
+        super().__init__(codes, wx, wh, wo, bo)
+        self.letters = F.one_hot(self.codes, len(wx)).float()
+        self.rnn = nn.RNN(len(wx), len(wh), bias=False)
+        self.rnn.weight_ih_l0, self.rnn.weight_hh_l0 = (nn.Parameter(w.t().contiguous()) for w in (wx, wh))
+        del self.wx, self.wh
+
+    def take(self, index):
+        return self.letters[:-1, index]
+
+    def forward(self, letters):
+        return self.rnn(letters)[0] @ self.wo + self.bo
+
+
+class CharRnn(Text):
+    choices = ("written out", "nn.RNN")
+
+    def make(self, choice):
+        return (RnnCell if choice == "written out" else RnnLayer)(self.codes, *self.first())
+
+
+class GptBlock(nn.Module):
+    """norm -> attention -> +, norm -> perceptron -> +, with the layer's part of each table."""
+
+    def __init__(self, choice, gain, bias, qkv_w, qkv_b, proj_w, proj_b, up_w, up_b, down_w, down_b):
+        super().__init__()
+        self.choice, (_, self.heads, self.d, width) = choice, qkv_w.shape
+        shapes = {"gain0": gain[0], "bias0": bias[0], "gain1": gain[1], "bias1": bias[1], "qkv_w": qkv_w.reshape(-1, width),
+                  "qkv_b": qkv_b.flatten(), "proj_w": proj_w.reshape(width, width), "proj_b": proj_b, "up_w": up_w,
+                  "up_b": up_b, "down_w": down_w, "down_b": down_b}
+        for name, value in shapes.items():
+            setattr(self, name, nn.Parameter(value.clone()))
+
+    def attend(self, q, k, v, later, minus):
+        scale = self.d ** -0.5
+        if self.choice == "masked":
+            return torch.softmax((q @ k.transpose(-2, -1) * scale).masked_fill(later, float("-inf")), -1) @ v
+        q, k, v = (x.flatten(0, 1) for x in (q, k, v))          # the mask is what the product is added to
+        return torch.bmm(torch.softmax(torch.baddbmm(minus, q, k.transpose(-2, -1), alpha=scale), -1), v)
+
+    def forward(self, x, later, minus):
+        n, t, width = x.shape
+        h = F.layer_norm(x, (width,), self.gain0, self.bias0)
+        q, k, v = F.linear(h, self.qkv_w, self.qkv_b).view(n, t, 3, self.heads, self.d).permute(2, 0, 3, 1, 4).unbind()
+        mix = self.attend(q, k, v, later, minus).view(n, self.heads, t, self.d).transpose(1, 2).reshape(n, t, width)
+        x = x + F.linear(mix, self.proj_w, self.proj_b)
+        h = F.layer_norm(x, (width,), self.gain1, self.bias1)
+        return x + F.linear(F.gelu(F.linear(h, self.up_w, self.up_b), approximate="tanh"), self.down_w, self.down_b)
+
+
+class GptNet(nn.Module):
+    def __init__(self, choice, codes, tables):
+        super().__init__()
+        token, place, *layers, gain, bias, head = tables
+        self.codes, t = codes, codes.shape[1] - 1
+        self.token, self.place, self.gain, self.bias, self.head = (nn.Parameter(p) for p in (token, place, gain, bias, head))
+        self.blocks = nn.ModuleList(GptBlock(choice, *parts) for parts in zip(*layers))
+        self.register_buffer("later", torch.triu(torch.ones(t, t, dtype=torch.bool), 1))
+        self.register_buffer("minus", torch.zeros(t, t).masked_fill(self.later, float("-inf")))
+
+    def take(self, index):
+        return self.codes[index, :-1]
+
+    def targets(self, index):
+        return self.codes[index, 1:]
+
+    def forward(self, letters):
+        x = F.embedding(letters, self.token) + self.place
+        for block in self.blocks:
+            x = block(x, self.later, self.minus)
+        return F.linear(F.layer_norm(x, x.shape[-1:], self.gain, self.bias), self.head)
+
+
+class Gpt(Text):
+    choices = ("masked", "mask added")
+
+    def make(self, choice):
+        return GptNet(choice, self.codes, self.first())
+
+
 # ---- SUM(tanh(a w)^2) ----
 
 class Tanh:
@@ -289,7 +428,7 @@ class Tanh:
 # ---- running ----
 
 NETWORKS = {"images": Images, "mlp": MlpImages, "evaluation": Evaluation, "graph": Graph, "large_graph": LargeGraph,
-            "tanh": Tanh}
+            "char_rnn": CharRnn, "gpt": Gpt, "tanh": Tanh}
 
 
 class Task:

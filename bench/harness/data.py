@@ -3,7 +3,7 @@
 
 A maker fills a folder: data.db by `sqlgrad import` or by plain SQL, and arrays named in arrays.json with their file,
 type and shape; `divide` and `add` say how bytes become values, as --as does on import.  What is not on the machine
-(CIFAR-10, Cora, Fashion-MNIST) is replaced by made-up data of the same shape, from fixed seeds; `kind` says so.
+(CIFAR-10, Cora, Fashion-MNIST, the licence) is replaced by made-up data of the same shape, from fixed seeds; `kind` says so.
 """
 import array
 import csv
@@ -20,6 +20,7 @@ import subprocess
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 SHARED = os.environ.get("SHARED") or os.path.join(os.path.dirname(TOP), "shared", "data")
 FASHION = "/usr/share/datasets/fashion-mnist"
+TEXT = "/usr/share/common-licenses/GPL-3"
 
 
 class Folder:
@@ -59,7 +60,7 @@ class Folder:
         return self.file(name)
 
 
-SOURCES = {"cifar": os.path.join(SHARED, "cifar10"), "cora": os.path.join(SHARED, "cora"), "fashion": FASHION}
+SOURCES = {"cifar": os.path.join(SHARED, "cifar10"), "cora": os.path.join(SHARED, "cora"), "fashion": FASHION, "text": TEXT}
 
 
 def is_made(name, done):
@@ -220,6 +221,30 @@ def graph(d, vertices, pairs, inputs):
     d.put("training", training, "int32", (len(training),))
 
 
+# ---- text ----
+
+def letters(count):
+    """So many letters, as numbers from 0, and how many kinds there are."""
+    if os.path.exists(TEXT):
+        with open(TEXT, "rb") as f:
+            text = f.read()
+        if len(text) >= count:
+            kinds = {c: k for k, c in enumerate(sorted(set(text)))}
+            return "a licence", [kinds[c] for c in text[:count]], len(kinds)
+    rng = random.Random(7)
+    return "made-up text", rng.choices(range(76), weights=[1 / (k + 1) for k in range(76)], k=count), 76
+
+
+def text(d, sequences, length):
+    """Sequences of length + 1 letters; the last of one is the first of the next."""
+    d.kind, codes, kinds = letters(sequences * length + 1)
+    rows = [(n, t, codes[n * length + t]) for n in range(sequences) for t in range(length + 1)]
+    d.table("seq", "n INTEGER, t INTEGER, code INTEGER", rows)
+    d.table("alphabet", "code INTEGER, ch TEXT", ((k, f"#{k}") for k in range(kinds)))
+    d.table("sequences", "seq INTEGER, t INTEGER, token INTEGER", rows)
+    d.put("codes", [code for _, _, code in rows], "int32", (sequences, length + 1))
+
+
 # ---- a matrix ----
 
 def matrix(d, rows, cols):
@@ -231,4 +256,4 @@ def matrix(d, rows, cols):
     d.put("a", values.tobytes(), "float32", (rows, cols))
 
 
-MAKERS = {f.__name__: f for f in (cifar, fashion, squares, cora, graph, matrix)}
+MAKERS = {f.__name__: f for f in (cifar, fashion, squares, cora, graph, text, matrix)}

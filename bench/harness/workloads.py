@@ -55,6 +55,18 @@ def gcn_bytes(n, edges, widths):
     return sum(2 * 4 * (edges * j + n * j) for j in widths[1:])
 
 
+def rnn_flop(letters, kinds, hidden):
+    """Forward and backward of h = tanh(W h + wx[letter]) and of the scores of the next letter, for so many letters."""
+    return 3 * 2 * letters * hidden * (hidden + kinds)
+
+
+def gpt_flop(batch, length, layers, width, kinds):
+    """Forward and backward of the products: 12 matrices of width x width a layer, scores and sums of attention over the
+    letters before each, the scores of the next letter."""
+    tokens, pairs = batch * length, batch * length * (length + 1) // 2
+    return 3 * 2 * (layers * (12 * tokens * width * width + 2 * pairs * width) + tokens * width * kinds)
+
+
 LARGE = (169343, 2501829)
 ADAM = 1e-4                     # divides small gradients by their size, and so what rounding did to them
 
@@ -79,6 +91,12 @@ WORKLOADS = [
     Workload("mlp", "MLP 784-512-10, batch 128, SGD step", "models/mlp.sql", "fashion", {"images": 12800, "test": 1000},
              {"images": 256, "test": 10}, {"batch": 128, "optimizer": "sgd", "lr": 0.05}, [Peer("mlp", 1.2)],
              (128, "images"), 128 * MLP_TRAIN),
+    Workload("char_rnn", "char-RNN, hidden 128, 50 steps, batch 32, Adam step", "models/char_rnn.sql", "text",
+             {"sequences": 640, "length": 50}, {"sequences": 64, "length": 50}, {"batch": 32, "optimizer": "adam", "lr": 2e-3},
+             [Peer("char_rnn", 1.5)], (32 * 50, "letters"), rnn_flop(32 * 50, 76, 128), rtol=ADAM),
+    Workload("gpt", "GPT, 4 layers, 4 heads, width 128, 64 letters, batch 16, Adam step", "bench/models/gpt.sql", "text",
+             {"sequences": 512, "length": 64}, {"sequences": 64, "length": 64}, {"batch": 16, "optimizer": "adam", "lr": 5e-4},
+             [Peer("gpt", 1.3)], (16 * 64, "letters"), gpt_flop(16, 64, 4, 128, 76), rtol=ADAM),
     Workload("tanh", "SUM(tanh(a w)^2), a 50,000 x 16, w 16 x 8: value and gradient", "bench/models/tanh.sql", "matrix",
              {"rows": 50000, "cols": 16}, {"rows": 500, "cols": 16}, {"optimizer": "sgd", "lr": 1e-6}, [Peer("tanh")],
              ("rows", "rows"), 2 * 2 * 50000 * 16 * 8, 2 * 4 * 50000 * 16, seconds=0.01),
