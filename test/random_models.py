@@ -9,7 +9,7 @@ Data has what models in practice have: bags, NULL keys and values, negative keys
 nothing, text keys.  Every name is qualified and no alias repeats a column, so that SQLite reads the text as sqlgrad
 does; where a form means something else there, or nothing, only the canonical dump goes to SQLite.
 
-Every third seed is a batched model: its data has a batch key, and training by both engines must give the same losses."""
+Training by both engines must give the same losses; every third seed is a batched model, whose data has a batch key."""
 import argparse
 import collections
 import json
@@ -86,6 +86,7 @@ class Writer:
 
     def __init__(self, rng, tables, params, lead=None):
         self.rng, self.text, self.n, self.lead = rng, [], 0, lead
+        self.unrolled = []                          # the text as SQLite has it: loops written out
         self.rels = [Relation(n, t.ints, t.texts, t.reals, n in params) for n, t in tables.items()]
         self.tables = len(self.rels)
         self.host = True                            # SQLite means the same by the text itself
@@ -394,17 +395,87 @@ class Writer:
         e = self.rng.choice([f"CAST({s[2][0]} > 0.1117 AS INTEGER)", f"CASE WHEN {s[2][0]} > 0.0717 THEN 1 ELSE 2 END"])
         return self.select(text, where, cols + [f"{e} AS {k}"]), i + [k], t, x
 
+    # -- loops
+
+    def of_steps(self, h, t, k, x):
+        """FROM text, WHERE conjuncts and scope: steps of h so far, now and then joined with something."""
+        r, q = self.rng, self.fresh("q")
+        which = r.choice([f"{q}.{t} = :{t} - 1"] * 4 + [f"{q}.{t} < :{t}", f"{q}.{t} >= :{t} - 2", f"{q}.{t} = 0", None])
+        lead = [f"{q}.{self.lead}"] if self.lead else []
+        text, where, scope = f"{h} AS {q}", [which] if which else [], (lead + [f"{q}.{k}", f":{t}"], [], [f"{q}.{c}" for c in x])
+        if r.random() < 0.5:
+            rel, p = r.choice([a for a in self.rels if a.ints]), self.fresh("q")
+            mine = tuple([f"{p}.{c}" for c in cols] for cols in (rel.ints, rel.texts, rel.reals))
+            on = self.link((scope[0][:-1], [], []), mine)
+            if self.lead in rel.ints:
+                on = f"{lead[0]} = {p}.{self.lead} AND {on}"
+            text += f" {r.choice(['JOIN', 'JOIN', 'LEFT JOIN'])} {self.table_text(rel)} AS {p} ON {on}"
+            for all_, new in zip(scope, mine):
+                all_.extend(new)
+        return text, where, scope
+
+    def of_groups(self, source, t, k, x):
+        """A row for each of a few groups, its numbers small: columns in the order of t, k, x …"""
+        r = self.rng
+        text, where, s = source
+        lead = s[0][:1] if self.lead else []
+        key = r.choice([s[0][len(lead)], f"({self.int_expr(s)} % 3)", f"({s[0][len(lead)]} + 1) % 3"])
+        body = lead + [t, key] + [f"SIN({self.aggregate(s)})" for _ in x]
+        return text, where, body, lead + [key]
+
+    def keyed(self, many):
+        """A source that has a key, besides the batch's."""
+        while True:
+            found = self.source(many)
+            if len(found[2][0]) > bool(self.lead):
+                return found
+
+    def add_rows(self, h, cols, source, t, k, x):
+        text, where, body, group = self.of_groups(source, t, k, x)
+        order = self.rng.sample(range(len(cols)), len(cols)) if self.rng.random() < 0.6 else range(len(cols))
+        named = f" ({', '.join(cols[c] for c in order)})" if list(order) != sorted(order) else ""
+        return f"INSERT INTO {h}{named}\n" + self.select(text, where, [body[c] for c in order], f"\nGROUP BY {', '.join(group)}") + ";\n"
+
+    def loop(self):
+        """A table that every step adds to, perhaps through a table made anew; SQLite gets the steps written out."""
+        r = self.rng
+        h, t, k, x = self.fresh("h"), self.fresh("t"), self.fresh("k"), [self.fresh("x") for _ in range(r.randint(1, 2))]
+        cols = ([self.lead] if self.lead else []) + [t, k] + x
+        types = ", ".join(f"{c} {'REAL' if c in x else 'INTEGER'}" for c in cols)
+        first = self.add_rows(h, cols, self.keyed(r.choice([1, 1, 2])), "0", k, x)
+        head, last = f"CREATE TABLE {h} ({types});\n\n{first}\n", r.randint(1, 4)
+        body, steps = [], Relation(h, cols[:-len(x)], [], x)
+        if r.random() < 0.5:
+            name, y = self.fresh("r"), [self.fresh("x")]
+            text, where, columns, group = self.of_groups(self.of_steps(h, t, k, x), f":{t}", k, y)
+            names = ([self.lead] if self.lead else []) + [self.fresh("k"), self.fresh("k")]
+            columns = [f"{c} AS {n}" for c, n in zip(columns, names + y)]
+            body.append(f"CREATE TABLE {name} AS\n" + self.select(text, where, columns, f"\nGROUP BY {', '.join(group)}") + ";\n")
+            self.rels.append(Relation(name, names, [], y))
+        for _ in range(r.choice([1, 1, 2])):
+            source = self.of_steps(h, t, k, x) if not body or r.random() < 0.5 else self.keyed(1)
+            body.append(self.add_rows(h, cols, source, f":{t}", k, x))
+        after = first if r.random() < 0.2 else ""
+        self.text.append(f"{head}-- @for {t} = 1 .. {last}\n{''.join(body)}-- @end\n\n{after}")
+        self.unrolled.append(head + "".join(re.sub(r"^CREATE TABLE (\w+)", r"DROP TABLE IF EXISTS \1;\nCREATE TABLE \1", s.replace(f":{t}", str(i)))
+                                            for i in range(1, last + 1) for s in body) + after)
+        self.rels.append(steps)
+
     def model(self):
         r = self.rng
         some = [self.row, self.reduce, self.reduce] * 3 + [self.window, self.union, self.scalar, self.pick, self.pick, self.distinct,
                                                            self.alias, self.bare, self.dynamic]
         for _ in range(r.randint(2, 6)):
+            if r.random() < 0.12:
+                self.loop()
+                continue
             name, kind = self.fresh("r"), r.choice(some)
             text, i, t, x = kind()
             if r.random() < 0.1:
                 c = self.fresh("c")
                 text = f"WITH {c} AS ({text})\nSELECT * FROM {c}"
             self.text.append(f"CREATE {'VIEW' if r.random() < 0.1 else 'TABLE'} {name} AS\n{text};\n")
+            self.unrolled.append(self.text[-1])
             self.rels.append(Relation(name, i, t, x))
         shown = [t.name for t in self.rels[self.tables:]]
         terms = []
@@ -412,6 +483,7 @@ class Writer:
             weight = f"(COALESCE({t.ints[-1]}, 4) + 1.5)" if t.ints else "1.0"
             terms.append(f"COALESCE((SELECT SUM(LN(1.5 + ({' + '.join(t.reals)} - 0.3) * ({' + '.join(t.reals)} - 0.3)) * {weight}) FROM {t.name}), 0.7)")
         self.text.append(f"-- @loss\nCREATE TABLE loss AS\nSELECT {' + '.join(terms or ['1.0'])} + 0.0 AS val;\n")
+        self.unrolled.append(self.text[-1])
         return "\n".join(self.text), shown + ["loss"]
 
 
@@ -498,7 +570,7 @@ class Trial:
         self.params = ["w", "v"] if self.batched or self.rng.random() < 0.8 else ["w", "v", "t"]
         writer = Writer(self.rng, self.tables, self.params, "n" if self.batched else None)
         self.model, self.shown = writer.model()
-        self.host = writer.host
+        self.host, self.unrolled = writer.host, "\n".join(writer.unrolled)
         if self.batched:
             self.model = ("-- @data(batch = n)\nCREATE TABLE m (n INTEGER, f INTEGER, a REAL);\n\n"
                           "-- @data(batch = n)\nCREATE TABLE h (n INTEGER, l INTEGER, p REAL);\n\n" + self.model)
@@ -537,7 +609,7 @@ class Trial:
         if self.batched:
             compare("run in chunks", want, rows_of(self.command("run", "--show", show, "--chunk", "2")), self.shown)
         if self.host:
-            compare("sqlite itself", sqlite_rows(self.folder, self.model, self.shown, self.tables), want, self.shown)
+            compare("sqlite itself", sqlite_rows(self.folder, self.unrolled, self.shown, self.tables), want, self.shown)
 
     def dump(self):
         want = rows_of(self.command("run", "--show", "loss"))
@@ -565,7 +637,8 @@ class Trial:
         used = [p for p in self.params if re.search(rf"\b{p} AS", self.model)]
         if not used:
             return
-        flags = ["--wrt", ",".join(used), "--loss", "loss", "--batch", "2", "--steps", "5", "--lr", "0.05", "--seed", "3"]
+        flags = ["--wrt", ",".join(used), "--loss", "loss", *(["--batch", "2"] if self.batched else []), "--steps", "5", "--lr", "0.05",
+                 "--seed", "3"]
         losses, states = {}, {}
         for what, engine, threads in (("native", "loops", "1"), ("threads", "loops", "2"), ("lists", "native", "1"),
                                       ("sql", "sql", "1")):
@@ -589,8 +662,7 @@ def trial(args, seed, folder):
     t.values()
     t.dump()
     t.gradients()
-    if t.batched:
-        t.training()
+    t.training()
 
 
 def report(args, seed, word, why, folder):
