@@ -120,9 +120,14 @@ static Block *unit_block(Query *q, Block **unit)
     return *unit;
 }
 
-static bool is_row_of_one(const Query *s)
+/* Columns and literals of at most one table; what computes is a block of its own. */
+static bool only_takes_over(const Query *s)
 {
-    return s->d->n_src <= 1 && !s->d->n_where && !s->distinct && !s->has_limit;
+    bool plain = s->d->n_src <= 1 && !s->d->n_where && !s->distinct && !s->has_limit;
+
+    for (int c = 0; plain && s->d->n_src && c < s->n_outs; c++)
+        plain = s->out[c].e->n_args == 0;
+    return plain;
 }
 
 /* The columns of one branch, over source number k of the union. */
@@ -132,7 +137,7 @@ static Expr **branch_exprs(Query *q, Query *s, int k, Block **rel, Block **unit)
     Block *direct = NULL;
 
     query_settle(s, NULL, &direct);
-    if (!direct && is_row_of_one(s)) {
+    if (!direct && only_takes_over(s)) {
         *rel = s->d->n_src ? s->d->src[0].rel : unit_block(q, unit);
         for (int c = 0; c < s->n_outs; c++)
             e[c] = expr_over_source(q->a, s->out[c].e, k);
