@@ -36,6 +36,8 @@ typedef struct EngineOps {
     /* Restrict @data tables to the rows whose batch key is in `keys` (columns in batch-key order, rows in
      * the order drawn); NULL: no restriction.  What depends on the batch is computed anew. */
     Code (*batch)(Engine *, const Table *keys, Err *e);
+    /* The keys that the next batch may have, as for `batch`: threads that wait prepare it.  NULL: the engine does not. */
+    Code (*expect)(Engine *, const Table *keys, Err *e);
     /* Evaluate the targets and what they need; what is up to date by its lifetime is not computed again.
      * The caller says with `new_step` that parameters or driver tables changed. */
     Code (*run)(Engine *, Block *const *target, int n, bool new_step, Err *e);

@@ -189,6 +189,7 @@ static void native_close(Engine *e)
 
     if (!n)
         return;
+    later_finish(n);
     if (trace_wanted())
         print_trace(n);
     for (int k = 0; k < n->n_rels; k++) {
@@ -307,6 +308,22 @@ static Code native_batch(Engine *e, const Table *keys, Err *err)
     n->have_batch = keys != NULL;
     n->batch_ver = ++n->clock;
     return done(n, !keys || copy_batch_keys(n, keys));
+}
+
+static Code native_expect(Engine *e, const Table *keys, Err *err)
+{
+    Native *n = native_of(e);
+    bool ok = true;
+
+    n->err = err;
+    if (!n->pool || !n->have_batch)
+        return OK;
+    later_finish(n);
+    for (int k = 0; ok && k < n->n_rels; k++)
+        if (n->rel[k].b->kind == BLK_base)
+            ok = base_expect(n, &n->rel[k], keys);
+    later_start(n);
+    return done(n, ok);
 }
 
 /* ---- run ---- */
@@ -842,6 +859,6 @@ static double native_block_seconds(const Engine *e, const Block *b)
 }
 
 const EngineOps engine_native = {
-    "native", native_open, native_close, native_bind, native_batch, native_run, native_assign, native_fetch,
+    "native", native_open, native_close, native_bind, native_batch, native_expect, native_run, native_assign, native_fetch,
     native_nonfinite, nest_explain, nest_seconds, native_block_seconds
 };

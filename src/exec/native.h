@@ -9,6 +9,7 @@
  *
  *   native.c          the interface: open, bind, batch, run, assign, fetch
  *   native_base.c     base tables, batches
+ *   native_fill.c     numbers of a batch into blocks of lanes, also ahead of time
  *   native_mem.c      counted memory, texts
  *   native_lay.c      layouts: lanes, re-laning, expanded keys
  *   native_sort.c     ranks, stable orders, hash tables of keys
@@ -253,6 +254,9 @@ typedef struct LaneSums {
 
 typedef void LanesFn(const LaneSums *j);
 
+/* What bytes stand for: number[byte] of the kernel's type.  Even: the same bits are first + step * byte. */
+typedef struct ByteNumbers { const void *number; bool even; double first, step; } ByteNumbers;
+
 /* One set for float and one for double, for the CPU at hand. */
 typedef struct Kern {
     RealFn *real[N_OPS];                        /* arithmetic; b ignored by unary ones */
@@ -288,6 +292,9 @@ typedef struct Kern {
                 const uint32_t *ptr, size_t r0, size_t r1, size_t L);
     /* best so far by x: where x beats best (desc: greater), best = x and at = t */
     void (*beat)(void *best, uint32_t *at, const void *x, const uint8_t *skip, bool desc, uint32_t t, size_t n);
+    void (*bytes)(void *d, const uint8_t *b, const ByteNumbers *as, size_t n);
+    /* n_rows bytes of each of W lanes; d[row * W + lane] */
+    void (*bytes_to_lanes)(void *d, const uint8_t *const *from, const ByteNumbers *as, size_t n_rows, size_t W);
 } Kern;
 
 const Kern *kern_for(bool f64);
@@ -403,6 +410,7 @@ struct Native {
     Map text_of; struct NestText *nest_text; int n_nest_texts;      /* texts of nests, each compiled once */
     struct Replay *replay; uint64_t n_plans;        /* plans settled so far */
     Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
+    struct Fill **later; int n_later; Arena later_arena;       /* what other threads prepare of the next batch */
 };
 
 static inline double val_get(const Native *n, const void *v, size_t i)
@@ -424,6 +432,22 @@ void base_free(Native *n, Rel *r);
 bool base_bind(Native *n, Rel *r, const Table *t);
 bool base_load(Native *n, Rel *r);                      /* rows and values, if something changed */
 bool base_is_batched(const Rel *r);
+bool base_expect(Native *n, Rel *r, const Table *keys); /* these keys may be the next batch's */
+
+/* fill: a number for each of R rows and L lanes; lane[l] stands at row lane[l] * R of the table */
+typedef struct Fill {
+    const Native *n; const TableCol *from;
+    const uint32_t *lane; size_t R, L, W;
+    void *to;                   /* set by the caller */
+    ByteNumbers as; double number[256];
+} Fill;
+Fill *fill_new(Native *n, Arena *a, const TableCol *k, const uint32_t *lane, size_t R, size_t L);
+bool fill_is_long(size_t R, size_t L);                  /* worth another thread's time */
+int  fill_blocks(const Fill *f);
+void fill_block(const Fill *f, int block);
+void fill_now(const Fill *f);
+void later_start(Native *n);                            /* n->later, by threads that have nothing else to do */
+void later_finish(Native *n);                           /* nobody works on it any more */
 
 /* settle, compute */
 bool plan_open(Native *n, Rel *r);
@@ -496,4 +520,7 @@ void replay_close(Native *n);
 Pool *pool_open(int n_threads);
 void pool_close(Pool *p);
 void pool_run(Pool *p, int n_parts, void (*fn)(void *arg, int part), void *arg);
+/* The same, by threads that have no other parts to take, until pool_finish, where the caller takes what is left. */
+void pool_later(Pool *p, int n_parts, void (*fn)(void *arg, int part), void *arg);
+void pool_finish(Pool *p);
 #endif

@@ -42,6 +42,11 @@ struct Base {
     const int64_t **row_key; Arr *row_mem;
     bool have_lanes, have_rows;
     Arr pick;                   /* lanes or rows of the batch */
+
+    /* the batch that may come next: its lanes, and its numbers by column, which other threads may be at work on */
+    Arr ahead; size_t n_ahead;
+    Arr *ahead_mem; bool *ahead_col;
+    bool is_ahead;              /* it is the one being loaded */
 };
 
 static bool is_batched(const Block *b)
@@ -57,6 +62,8 @@ bool base_open(Native *n, Rel *r)
     r->base->code_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
     r->base->row_key = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_batch + 1);
     r->base->row_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_batch + 1);
+    r->base->ahead_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
+    r->base->ahead_col = ARENA_ARRAY(&n->arena, bool, r->b->n_cols + 1);
     return true;
 }
 
@@ -64,8 +71,11 @@ void base_free(Native *n, Rel *r)
 {
     struct Base *s = r->base;
 
-    for (int c = 0; c < r->b->n_cols; c++)
+    for (int c = 0; c < r->b->n_cols; c++) {
         arr_drop(n, &s->code_mem[c]);
+        arr_drop(n, &s->ahead_mem[c]);
+    }
+    arr_drop(n, &s->ahead);
     for (int k = 0; k < r->b->n_batch; k++)
         arr_drop(n, &s->row_mem[k]);
     arr_drop(n, &s->perm_mem);
@@ -182,6 +192,8 @@ bool base_bind(Native *n, Rel *r, const Table *t)
         if (!ok)
             return false;
     }
+    later_finish(n);
+    s->n_ahead = 0;
     s->t = t;
     s->bind_ver = ++n->clock;
     s->looked = s->laned = s->ragged = s->have_lanes = s->have_rows = false;
@@ -651,16 +663,18 @@ static size_t sort_unique(uint32_t *v, size_t count)
     return m;
 }
 
-static bool pick_lanes(Native *n, struct Base *s, bool all, size_t *count)
+/* The lanes of a batch's keys; NULL: all. */
+static bool pick_lanes(Native *n, struct Base *s, const Table *keys, Arr *mem, size_t *count)
 {
-    const size_t most = all ? s->n_lanes : n->batch_keys.n_rows;
+    const bool all = keys == NULL;
+    const size_t most = all ? s->n_lanes : keys->n_rows;
 
     *count = 0;
-    if (!arr_need(n, &s->pick, most * sizeof(uint32_t)))
+    if (!arr_need(n, mem, most * sizeof(uint32_t)))
         return false;
-    uint32_t *pick = s->pick.p;
+    uint32_t *pick = mem->p;
     for (size_t k = 0; k < most; k++) {
-        const int64_t code = all ? 0 : table_code(n, &n->batch_keys, 0, k);
+        const int64_t code = all ? 0 : table_code(n, keys, 0, k);
         const uint32_t lane = all ? (uint32_t)k : keys_find(&s->lanes, &code);
         if (lane != ROW_NONE)
             pick[(*count)++] = lane;
@@ -799,77 +813,48 @@ static void load_values(Native *n, const Places *p, const TableCol *k, Lay *y, L
             }
 }
 
-/* One block of lanes: `m` of them, rows `row` apart from each other in the table; number(at) is the table's. */
-#define FILL_BLOCK(T, to, number)                                                                  \
-    for (; r < R; r++)                                                                             \
-        for (size_t w = 0; w < W; w++) {                                                           \
-            const size_t at = first[w] + r;                                                        \
-            ((T *)(to))[r * W + w] = w < m ? (T)(number) : 0;                                      \
-        }
-
-/* Packed bytes, eight rows of a lane at a time: one load in place of eight. */
-#define FILL_BYTES(T, to, lut)                                                                     \
-    for (; r + 8 <= R; r += 8) {                                                                   \
-        for (size_t w = 0; w < W; w++)                                                             \
-            memcpy(&eight[w], k->bytes + first[w] + r, 8);                                         \
-        for (size_t i = 0; i < 8; i++)                                                             \
-            for (size_t w = 0; w < m; w++)                                                         \
-                ((T *)(to))[(r + i) * W + w] = (T)(lut)[((const uint8_t *)&eight[w])[i]];          \
-    }
-
-static size_t fill_bytes(const Native *n, const TableCol *k, void *to, const size_t *first, size_t m, size_t R, size_t W,
-                         const float *lut32)
-{
-    uint64_t eight[64];
-    size_t r = 0;
-
-    if (m < W)
-        memset(to, 0, R * W * n->esz);
-    if (n->o.f64)
-        FILL_BYTES(double, to, k->lut)
-    else
-        FILL_BYTES(float, to, lut32)
-    return r;
-}
-
-/* Packed bytes, or plain numbers without NULL, of lanes that stand row by row. */
-static void fill_block(const Native *n, const TableCol *k, void *to, const size_t *first, size_t m, size_t R, size_t W,
-                       const float *lut32)
-{
-    size_t r = k->bytes ? fill_bytes(n, k, to, first, m, R, W, lut32) : 0;
-
-    if (k->bytes && n->o.f64)
-        FILL_BLOCK(double, to, k->lut[k->bytes[at]])
-    else if (k->bytes)
-        FILL_BLOCK(float, to, lut32[k->bytes[at]])
-    else if (n->o.f64)
-        FILL_BLOCK(double, to, k->r[at])
-    else
-        FILL_BLOCK(float, to, k->r[at])
-}
-
 /* Straight into blocks of W lanes (nest.h), for columns that only nests read. */
 static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay *y, char *to)
 {
-    const size_t W = nest_width(n), R = y->R, bytes = R * W * n->esz;
-    const bool plain = k->type == T_REAL && !k->null && !p->s->perm && (!p->s->t->n_inner || k->dim == DIM_full);
-    float lut32[256];
-    size_t first[64];
+    const size_t W = nest_width(n);
 
-    for (int v = 0; k->bytes && v < 256; v++)
-        lut32[v] = (float)k->lut[v];
-    for (size_t l = 0; l < y->L; l += W, to += bytes) {
-        const size_t m = y->L - l < W ? y->L - l : W;
-        for (size_t w = 0; w < W; w++)
-            first[w] = place(p, 0, w < m ? l + w : l);
-        if (plain) {
-            fill_block(n, k, to, first, m, R, W, lut32);
-            continue;
-        }
-        for (size_t r = 0; r < R; r++)
+    for (size_t l = 0; l < y->L; l += W, to += y->R * W * n->esz)
+        for (size_t r = 0; r < y->R; r++)
             for (size_t w = 0; w < W; w++)
-                val_set(n, to, r * W + w, w < m ? table_number(k, table_at(p->s->t, k, place(p, r, l + w))) : 0);
+                val_set(n, to, r * W + w,
+                        l + w < y->L ? table_number(k, table_at(p->s->t, k, place(p, r, l + w))) : 0);
+}
+
+/* Packed bytes, or plain numbers without NULL, of lanes that stand row by row. */
+static bool fills_blocks(const struct Base *s, const TableCol *k)
+{
+    return k->type == T_REAL && !k->null && !s->perm && (!s->t->n_inner || k->dim == DIM_full);
+}
+
+static bool load_in_blocks(Native *n, Rel *r, const Places *p, int c)
+{
+    struct Base *s = r->base;
+    LCol *to = &r->lay.col[c];
+    const TableCol *k = &s->t->col[s->tcol[c]];
+
+    const bool ahead = s->is_ahead && s->ahead_col[c];
+
+    if (ahead) {
+        const Arr mine = to->blk_mem;
+        to->blk_mem = s->ahead_mem[c];
+        s->ahead_mem[c] = mine;
+    } else if (!nest_room(n, &r->lay, &to->blk_mem)) {
+        return false;
     }
+    to->blk = to->blk_mem.p;
+    if (!fills_blocks(s, k)) {
+        load_blocks(n, p, k, &r->lay, to->blk);
+    } else if (!ahead) {
+        Fill *f = fill_new(n, &n->scratch, k, p->pick, r->lay.R, r->lay.L);
+        f->to = to->blk;
+        fill_now(f);
+    }
+    return true;
 }
 
 /* Where the place of a (group, lane) stands, and what it is: the row, or the choice of its group. */
@@ -941,6 +926,12 @@ static bool load_moving_key(Native *n, Rel *r, const Places *p, int c)
     return true;
 }
 
+/* Only nests read it. */
+static bool stays_in_blocks(const LCol *k)
+{
+    return k->kind == CK_val && !k->nulls && k->blk && !k->val_asked;
+}
+
 static bool load_columns(Native *n, Rel *r, const Places *p)
 {
     Lay *y = &r->lay;
@@ -953,14 +944,11 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
         if (to->kind != CK_val)
             continue;
         to->any_null = false;
-        to->blk_only = to->unscanned = p->laned && !p->s->ragged && !to->nulls && to->blk && !to->val_asked;
-        if (to->blk_only) {
-            if (!nest_room(n, y, &to->blk_mem))
-                return false;
-            to->blk = to->blk_mem.p;
-            load_blocks(n, p, &p->s->t->col[p->s->tcol[c]], y, to->blk);
+        to->blk_only = to->unscanned = p->laned && !p->s->ragged && stays_in_blocks(to);
+        if (to->blk_only && !load_in_blocks(n, r, p, c))
+            return false;
+        if (to->blk_only)
             continue;
-        }
         if (!arr_need(n, &to->val_mem, N * n->esz) || (to->nulls && !arr_need(n, &to->null_mem, N)))
             return false;
         to->val = to->val_mem.p;
@@ -974,14 +962,24 @@ static bool load_columns(Native *n, Rel *r, const Places *p)
 
 static const uint32_t first_lane[1];
 
+/* Was this batch expected?  Then its numbers are there, or nearly. */
+static void take_ahead(Native *n, struct Base *s, size_t count)
+{
+    s->is_ahead = s->laned && s->n_ahead == count && count && !memcmp(s->ahead.p, s->pick.p, count * sizeof(uint32_t));
+    s->n_ahead = 0;
+    if (s->is_ahead)
+        later_finish(n);
+}
+
 static bool load_now(Native *n, Rel *r, bool restrict_it)
 {
     struct Base *s = r->base;
     Places p = { s, NULL, s->laned };
     size_t count = s->t->n_rows;
 
-    if (s->laned && !pick_lanes(n, s, !restrict_it, &count))
+    if (s->laned && !pick_lanes(n, s, restrict_it ? &n->batch_keys : NULL, &s->pick, &count))
         return false;
+    take_ahead(n, s, count);
     if (!s->laned && restrict_it && !pick_rows(n, r, &count))
         return false;
     if (s->laned || restrict_it)
@@ -1026,6 +1024,38 @@ bool base_load(Native *n, Rel *r)
         return false;
     s->loaded_bind = s->bind_ver;
     s->loaded_batch = batch;
+    return true;
+}
+
+static bool can_look_ahead(const Native *n, const Rel *r, const Table *keys)
+{
+    const struct Base *s = r->base;
+    const double bytes = (double)keys->n_rows * (double)s->n_rest * (double)n->esz * r->b->n_cols;
+
+    return base_is_batched(r) && s->bind_ver && s->loaded_bind == s->bind_ver && s->laned && !s->ragged &&
+           keys->n_cols == 1 && fill_is_long(s->n_rest, keys->n_rows) && 4 * bytes < (double)n->limit - (double)n->used;
+}
+
+bool base_expect(Native *n, Rel *r, const Table *keys)
+{
+    struct Base *s = r->base;
+
+    if (!can_look_ahead(n, r, keys))
+        return true;
+    if (!pick_lanes(n, s, keys, &s->ahead, &s->n_ahead))
+        return false;
+    for (int c = 0; s->n_ahead && c < r->b->n_cols; c++) {
+        const LCol *k = &r->lay.col[c];
+        const TableCol *from = s->tcol[c] < 0 ? NULL : &s->t->col[s->tcol[c]];
+        s->ahead_col[c] = from && stays_in_blocks(k) && fills_blocks(s, from);
+        if (!s->ahead_col[c])
+            continue;
+        Fill *f = fill_new(n, &n->later_arena, from, s->ahead.p, s->n_rest, s->n_ahead);
+        if (!arr_need(n, &s->ahead_mem[c], (size_t)fill_blocks(f) * f->W * f->R * n->esz))
+            return false;
+        f->to = s->ahead_mem[c].p;
+        VEC_PUSH(&n->later_arena, n->later, n->n_later, f);
+    }
     return true;
 }
 

@@ -32,6 +32,12 @@ double code_real(int64_t k)
     return x;
 }
 
+typedef uint8_t Bytes16 __attribute__((vector_size(16)));
+#define BYTES_LOW(x, y) \
+    __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define BYTES_HIGH(x, y) \
+    __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
 #define CAT2(a, b) a##_##b
 #define CAT(a, b) CAT2(a, b)
 #define M_float(x) x##f

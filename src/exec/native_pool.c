@@ -6,26 +6,40 @@
 
 #include <pthread.h>
 
+typedef struct Work { void (*fn)(void *arg, int part); void *arg; int next, n_parts; } Work;
+
 struct Pool {
     pthread_mutex_t lock;
-    pthread_cond_t start, done;
+    pthread_cond_t start, done, later_done;
     pthread_t *thread; int n_threads;   /* besides the caller's */
-    void (*fn)(void *arg, int part); void *arg;
-    int next, n_parts, busy;
+    Work now, later;
+    int busy, later_busy;               /* threads that have not done with `now`; parts of `later` under way */
     unsigned turn;
     bool quit;
 };
 
+/* The lock is held, but while a part is worked on. */
+static void take_part(Pool *p, Work *w)
+{
+    const int part = w->next++;
+
+    pthread_mutex_unlock(&p->lock);
+    w->fn(w->arg, part);
+    pthread_mutex_lock(&p->lock);
+}
+
 static void take_parts(Pool *p)
 {
-    pthread_mutex_lock(&p->lock);
-    while (p->next < p->n_parts) {
-        const int part = p->next++;
-        pthread_mutex_unlock(&p->lock);
-        p->fn(p->arg, part);
-        pthread_mutex_lock(&p->lock);
-    }
-    pthread_mutex_unlock(&p->lock);
+    while (p->now.next < p->now.n_parts)
+        take_part(p, &p->now);
+}
+
+static void take_later(Pool *p)
+{
+    p->later_busy++;
+    take_part(p, &p->later);
+    if (--p->later_busy == 0 && p->later.next == p->later.n_parts)
+        pthread_cond_signal(&p->later_done);
 }
 
 static void *pool_thread(void *arg)
@@ -33,21 +47,21 @@ static void *pool_thread(void *arg)
     Pool *p = arg;
     unsigned seen = 0;
 
-    for (;;) {
-        pthread_mutex_lock(&p->lock);
-        while (p->turn == seen && !p->quit)
+    pthread_mutex_lock(&p->lock);
+    while (!p->quit) {
+        if (p->turn != seen) {
+            seen = p->turn;
+            take_parts(p);
+            if (--p->busy == 0)
+                pthread_cond_signal(&p->done);
+        } else if (p->later.next < p->later.n_parts) {
+            take_later(p);
+        } else {
             pthread_cond_wait(&p->start, &p->lock);
-        seen = p->turn;
-        const bool quit = p->quit;
-        pthread_mutex_unlock(&p->lock);
-        if (quit)
-            return NULL;
-        take_parts(p);
-        pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0)
-            pthread_cond_signal(&p->done);
-        pthread_mutex_unlock(&p->lock);
+        }
     }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
 }
 
 Pool *pool_open(int n_threads)
@@ -57,6 +71,7 @@ Pool *pool_open(int n_threads)
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->start, NULL);
     pthread_cond_init(&p->done, NULL);
+    pthread_cond_init(&p->later_done, NULL);
     p->thread = mem_alloc((size_t)(n_threads > 1 ? n_threads : 1) * sizeof *p->thread);
     for (int k = 1; k < n_threads; k++)
         if (pthread_create(&p->thread[p->n_threads], NULL, pool_thread, p) == 0)
@@ -77,6 +92,7 @@ void pool_close(Pool *p)
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->start);
     pthread_cond_destroy(&p->done);
+    pthread_cond_destroy(&p->later_done);
     mem_free(p->thread);
     mem_free(p);
 }
@@ -89,17 +105,30 @@ void pool_run(Pool *p, int n_parts, void (*fn)(void *arg, int part), void *arg)
         return;
     }
     pthread_mutex_lock(&p->lock);
-    p->fn = fn;
-    p->arg = arg;
-    p->next = 0;
-    p->n_parts = n_parts;
+    p->now = (Work){ fn, arg, 0, n_parts };
     p->busy = p->n_threads;
     p->turn++;
     pthread_cond_broadcast(&p->start);
-    pthread_mutex_unlock(&p->lock);
     take_parts(p);
-    pthread_mutex_lock(&p->lock);
     while (p->busy > 0)
         pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_later(Pool *p, int n_parts, void (*fn)(void *arg, int part), void *arg)
+{
+    pthread_mutex_lock(&p->lock);
+    p->later = (Work){ fn, arg, 0, n_parts };
+    pthread_cond_broadcast(&p->start);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_finish(Pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    while (p->later.next < p->later.n_parts)
+        take_part(p, &p->later);
+    while (p->later_busy > 0)
+        pthread_cond_wait(&p->later_done, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }

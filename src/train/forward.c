@@ -50,18 +50,21 @@ Code forward_open(Forward *f, Err *e)
     return rc != OK ? rc : bind_bases(f, *g, p, false, e);
 }
 
-Code forward_bind(Forward *f, const char *name, const Table *t, Err *e)
+static Code bind_named(const Forward *f, Engine *g, const Prog *p, const char *name, const Table *t, Err *e)
 {
-    Engine *g = f->chunked ? f->local : f->main;
-    const Prog *p = f->chunked ? f->split.local : f->whole;
-
-    for (int k = 0; k < f->n_feeds; k++)
-        if (!strcmp(f->feed[k].base->name, name))
-            f->feed[k].t = t;                      /* the global program is opened anew with it */
-    for (int k = 0; k < p->n_blocks; k++)
+    for (int k = 0; g && k < p->n_blocks; k++)
         if (p->block[k]->kind == BLK_base && !strcmp(p->block[k]->name, name))
             return f->ops->bind(g, p->block[k], t, e);
     return OK;
+}
+
+Code forward_bind(Forward *f, const char *name, const Table *t, Err *e)
+{
+    for (int k = 0; k < f->n_feeds; k++)
+        if (!strcmp(f->feed[k].base->name, name))
+            f->feed[k].t = t;                      /* should the global program be opened later */
+    const Code rc = f->chunked ? bind_named(f, f->local, f->split.local, name, t, e) : OK;
+    return rc != OK ? rc : bind_named(f, f->main, f->chunked ? f->split.global : f->whole, name, t, e);
 }
 
 /* Rows of `from` after those of `to`; both have the same columns.  `at`: rows of `to` that are filled. */
@@ -107,13 +110,33 @@ static Code join_tables(const Table *part, size_t n, size_t stride, Table *out, 
     return OK;
 }
 
+static Code chunk_keys(const Forward *f, size_t first, Table *out, Err *e)
+{
+    const size_t left = f->keys->n_rows - first;
+
+    return batch_take(f->keys, NULL, first, left < f->chunk ? left : f->chunk, out, e);
+}
+
+static Code expect_chunk(Forward *f, size_t first, Err *e)
+{
+    Table keys = { 0 };
+    Code rc = OK;
+
+    if (f->ops->expect && first < f->keys->n_rows) {
+        rc = chunk_keys(f, first, &keys, e);
+        if (rc == OK) rc = f->ops->expect(f->local, &keys, e);
+        table_free(&keys);
+    }
+    return rc;
+}
+
 static Code run_chunk(Forward *f, size_t first, Table *part, Err *e)
 {
-    const size_t left = f->keys->n_rows - first, n = left < f->chunk ? left : f->chunk;
     Table keys = { 0 };
-    Code rc = batch_take(f->keys, NULL, first, n, &keys, e);
+    Code rc = chunk_keys(f, first, &keys, e);
 
     if (rc == OK) rc = f->ops->batch(f->local, &keys, e);
+    if (rc == OK) rc = expect_chunk(f, first + f->chunk, e);
     if (rc == OK) rc = f->ops->run(f->local, f->split.cross, f->split.n_cross, true, e);
     for (int k = 0; k < f->split.n_cross && rc == OK; k++)
         rc = f->ops->fetch(f->local, f->split.cross[k], true, &part[k], e);
@@ -155,23 +178,25 @@ static Code run_targets(Forward *f, Engine *g, Block **target, Table *out, Err *
     return rc;
 }
 
+/* The program of the rest is opened once; its base tables are bound as they change. */
+static Code open_global(Forward *f, Err *e)
+{
+    if (f->main)
+        return OK;
+    const Code rc = f->ops->open(&f->main, f->split.global, &f->eo, e);
+    return rc != OK ? rc : bind_bases(f, f->main, f->split.global, true, e);
+}
+
 static Code run_global(Forward *f, const Table *cross, Table *out, Err *e)
 {
-    const Prog *p = f->split.global;
     Block **target = mem_alloc((size_t)f->n_targets * sizeof *target);
-    Code rc;
+    Code rc = open_global(f, e);
 
     for (int k = 0; k < f->n_targets; k++)
-        target[k] = target_in(p, f->target[k]);
-    rc = f->ops->open(&f->main, p, &f->eo, e);
-    if (rc == OK) rc = bind_bases(f, f->main, p, true, e);
-    for (int k = 0; k < p->n_blocks && rc == OK; k++)
-        for (int j = 0; j < f->split.n_cross && rc == OK; j++)
-            if (p->block[k]->kind == BLK_base && !strcmp(p->block[k]->name, f->split.cross[j]->name))
-                rc = f->ops->bind(f->main, p->block[k], &cross[j], e);
+        target[k] = target_in(f->split.global, f->target[k]);
+    for (int j = 0; j < f->split.n_cross && rc == OK; j++)
+        rc = bind_named(f, f->main, f->split.global, f->split.cross[j]->name, &cross[j], e);
     if (rc == OK) rc = run_targets(f, f->main, target, out, e);
-    f->ops->close(f->main);
-    f->main = NULL;
     mem_free(target);
     return rc;
 }
@@ -183,7 +208,7 @@ Code forward_run(Forward *f, Table *out, Err *e)
     Table *cross = mem_alloc(((size_t)f->split.n_cross + 1) * sizeof *cross);
     Code rc = run_chunks(f, cross, e);
     if (rc == OK)
-        rc = run_global(f, cross, out, e);
+        rc = run_global(f, cross, out, e);      /* which keeps no table that it will not be given again */
     for (int k = 0; k < f->split.n_cross; k++)
         table_free(&cross[k]);
     mem_free(cross);

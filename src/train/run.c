@@ -148,22 +148,42 @@ static void loop_close(Loop1 *l)
 
 /* ---- parts of a step ---- */
 
+/* Keys of the batch that starts at place `first` of the epoch's order. */
+static Code batch_at(Loop1 *l, int64_t first, Table *out)
+{
+    const int64_t left = (int64_t)l->t->keys->n_rows - first;
+
+    return batch_take(l->t->keys, l->perm, (size_t)first, (size_t)(left < l->t->batch ? left : l->t->batch), out, l->e);
+}
+
+/* What the engine may prepare while it works on this batch. */
+static Code expect_batch(Loop1 *l, int64_t first)
+{
+    Table next = { 0 };
+    Code rc = OK;
+
+    if (l->t->ops->expect && first < (int64_t)l->t->keys->n_rows) {
+        rc = batch_at(l, first, &next);
+        if (rc == OK) rc = l->t->ops->expect(l->g, &next, l->e);
+        table_free(&next);
+    }
+    return rc;
+}
+
 static Code draw_batch(Loop1 *l)
 {
     const Train *t = l->t;
     const int64_t epoch = l->step / l->per_epoch, first = l->step % l->per_epoch * t->batch;
-    const uint32_t n = (uint32_t)t->keys->n_rows;
     Table next = { 0 };
 
     if (l->per_epoch == 1)
         return OK;
     if (epoch != l->perm_epoch)
-        draw_permutation(t->seed, (uint64_t)epoch, l->perm, n);
+        draw_permutation(t->seed, (uint64_t)epoch, l->perm, (uint32_t)t->keys->n_rows);
     l->perm_epoch = epoch;
-    const int64_t left = (int64_t)n - first;
-    Code rc = batch_take(t->keys, l->perm, (size_t)first, (size_t)(left < t->batch ? left : t->batch), &next, l->e);
-    if (rc == OK)
-        rc = t->ops->batch(l->g, &next, l->e);
+    Code rc = batch_at(l, first, &next);
+    if (rc == OK) rc = t->ops->batch(l->g, &next, l->e);
+    if (rc == OK) rc = expect_batch(l, first + t->batch);
     table_free(&l->batch);
     l->batch = next;
     return rc;
