@@ -6,7 +6,8 @@ loops.py [--bin PATH] [--show SPELLING]   prints `ok SPELLING` for each
 One model (convolution, pooling, a dense layer, softmax) is written in several spellings.  Names and the way a
 condition is written must change nothing in `explain --stage loop` but names; the order of factors, nothing but the numbers
 of buffers.  The order of FROM and of columns says in which order loops and rows are numbered: then the paths, how many
-iterations there are and what is vectorised must be the same, nest by nest; which addresses they read may differ."""
+iterations there are and what is vectorised must be the same, nest by nest; which addresses they read may differ.
+The same holds for models of the gallery with every list of columns and every GROUP BY the other way round, values first."""
 import argparse
 import math
 import os
@@ -22,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from runner.scratch import ENV  # noqa: E402
 
 IMAGES, SIDE, CLASSES = 12, 12, 6
+TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 MODEL = """
 -- @data(batch = image)
@@ -157,6 +159,41 @@ def keys(model):
     return re.sub(r"SELECT ([^\n]*)\nFROM", selected, model)
 
 
+def in_commas(text):
+    """Split at commas outside parentheses."""
+    parts, depth = [""], 0
+    for ch in text:
+        depth += (ch == "(") - (ch == ")")
+        if ch == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += ch
+    return [p.strip() for p in parts]
+
+
+def turned(model):
+    """Every list of columns backwards: of declared tables, of SELECT, of GROUP BY."""
+    back = lambda text: ", ".join(in_commas(text)[::-1])
+    model = "\n".join(line for line in model.split("\n") if not re.match(r"--(?! @)", line))
+    model = re.sub(r"(CREATE TABLE \w+) \(([^;]*)\);", lambda m: f"{m[1]} ({back(m[2])});", model)
+    model = re.sub(r"(?<!\()SELECT\s+((?:(?!FROM|SELECT).)*?)\s+FROM", lambda m: f"SELECT {back(m[1])}\nFROM", model, flags=re.S)
+    return re.sub(r"GROUP BY ([^;)]*)(?=[;)])", lambda m: f"GROUP BY {back(m[1])}", model)
+
+
+def images():
+    return {"samples": [{"image": n, "channel": i, "r": r, "c": c, "val": (n * 7919 + i * 331 + r * 37 + c * 11) % 200 / 100.0 - 1}
+                        for n in range(IMAGES) for i in range(3) for r in range(32) for c in range(32)],
+            "labels": [{"image": n, "label": n % 10} for n in range(IMAGES)]}
+
+
+def graph(n=100):
+    return {"edges": [{"src": i, "dst": j} for i in range(n) for j in sorted({i, *((i * 17 + k * k) % n for k in range(1, 5))})],
+            "features": [{"node": i, "word": w} for i in range(n) for w in sorted({(i * 311 + k * 77) % 1433 for k in range(18)})],
+            "labels": [{"node": i, "label": i % 7} for i in range(n)],
+            "split": [{"node": i, "part": "train" if i < 60 else "test"} for i in range(n)]}
+
+
+GALLERY = {"lenet": images, "gcn": graph}
 SPELLINGS = {
     # name: (text, what must be the same: all, or all but the numbers of buffers and loops, or the shapes)
     "renamed": (renamed(MODEL), "all"),
@@ -194,11 +231,23 @@ def make_db(path, model):
     con.close()
 
 
-def listing(args, model):
+def fill_db(path, model, tables):
+    """The tables with their columns as the model declares them."""
+    con = sqlite3.connect(path)
+    for name, rows in tables.items():
+        cols = in_commas(re.search(rf"CREATE TABLE {name} \(([^;]*)\);", model)[1])
+        con.execute(f"CREATE TABLE {name} ({', '.join(cols)})")
+        con.executemany(f"INSERT INTO {name} VALUES ({','.join('?' * len(cols))})", [[row[c.split()[0]] for c in cols] for row in rows])
+    con.commit()
+    con.close()
+
+
+def listing(args, model, tables=None):
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "model.sql"), "w", encoding="utf-8") as f:
             f.write(model)
-        make_db(os.path.join(folder, "data.db"), model)
+        db = os.path.join(folder, "data.db")
+        fill_db(db, model, tables) if tables else make_db(db, model)
         r = subprocess.run([args.bin, "explain", "model.sql", "--db", "data.db", "--stage", "loop", "--quiet"], cwd=folder,
                            env={**ENV, "HOME": folder}, capture_output=True, text=True)
     if r.returncode:
@@ -246,7 +295,8 @@ def shape(block):
     lanes = re.findall(r"for lanes: .*?(vectors|turned)", block)
     kinds = sorted(k for _, k in re.findall(r"\b(p\d+) (\d+[^,\n]*)", block))
     turns = math.prod(b - a + 1 for a, b, _ in loops)
-    return "\n".join([block.split("\n")[0], f"{turns} iterations", *lanes, *["vectors along a loop"] * any(v for _, _, v in loops), *kinds])
+    path = re.sub(r"one row \(.*", "one row", block.split("\n")[0])      # with two reasons, either is the first
+    return "\n".join([path, f"{turns} iterations", *lanes, *["vectors along a loop"] * any(v for _, _, v in loops), *kinds])
 
 
 def difference(want, got, same):
@@ -288,6 +338,13 @@ def main():
         wrong = difference(plain, blocks_of(listing(args, model)), SAME[same]) if model != MODEL else "this is the same spelling"
         failed = failed or wrong is not None
         print(f"not ok {name}: {wrong}" if wrong else f"ok {name}")
+    for name, tables in GALLERY.items():
+        with open(os.path.join(TOP, "models", name + ".sql"), encoding="utf-8") as f:
+            model = f.read()
+        found = [blocks_of(listing(args, text, tables())) for text in (model, turned(model))]
+        wrong = difference(*found, shape)
+        failed = failed or wrong is not None
+        print(f"not ok {name} turned: {wrong}" if wrong else f"ok {name} turned")
     lists = [b.split("\n")[0] for b in plain if "tuple list" in b]
     print(f"not ok no lists: {lists}" if lists else "ok no lists")
     sys.exit(1 if failed or lists else 0)

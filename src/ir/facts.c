@@ -171,6 +171,41 @@ static const char *key_text(const Table *t, size_t row, Arena *a)
     return s;
 }
 
+static uint64_t cell_hash(const TableCol *k, size_t row)
+{
+    return k->i ? hash_u64((uint64_t)k->i[row]) : hash_bytes(k->s[row], strlen(k->s[row]));
+}
+
+/* Is this key column unique by itself, and never NULL?  The first repetition answers: mostly soon. */
+static bool is_unique_alone(const Table *t, const TableCol *k)
+{
+    size_t mask = 16;
+    bool unique = !k->null;
+
+    while (mask < 2 * t->n_rows)
+        mask *= 2;
+    uint32_t *slot = unique && t->n_rows < UINT32_MAX ? mem_try(mask * sizeof *slot) : NULL;
+    unique = slot != NULL;
+    if (slot)
+        memset(slot, 0xff, mask-- * sizeof *slot);
+    for (size_t row = 0; unique && row < t->n_rows; row++) {
+        size_t at = cell_hash(k, row) & mask;
+        for (; unique && slot[at] != UINT32_MAX; at = (at + 1) & mask)
+            unique = !cells_equal(k, slot[at], row);
+        slot[at] = (uint32_t)row;
+    }
+    mem_free(slot);
+    return unique;
+}
+
+static int column_unique_alone(const Table *t)
+{
+    for (int c = 0; c < t->n_cols; c++)
+        if (t->col[c].type != T_REAL && is_unique_alone(t, &t->col[c]))
+            return c;
+    return -1;
+}
+
 /* Rows sorted by keys: repeated keys stand beside each other.  A product table is unique by how it is made. */
 static void find_repeat(const Table *t, CatTable *out, Arena *a)
 {
@@ -178,6 +213,7 @@ static void find_repeat(const Table *t, CatTable *out, Arena *a)
 
     out->unique = true;
     out->n_unique = 0;
+    out->one_is_enough = false;
     for (int c = 0; c < t->n_cols; c++)
         n_keys += t->col[c].type != T_REAL;
     if (t->n_inner)
@@ -193,6 +229,8 @@ static void find_repeat(const Table *t, CatTable *out, Arena *a)
     }
     if (out->n_unique == 0 && n_keys)
         out->n_unique = 1;
+    if (out->n_unique == n_keys && n_keys > 1 && !t->n_inner)
+        out->one_is_enough = (out->unique_col = column_unique_alone(t)) >= 0;
 }
 
 void table_facts(const Table *t, CatTable *out, Arena *a)

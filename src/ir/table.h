@@ -77,6 +77,7 @@ typedef struct CatTable {
     int64_t n_rows;
     bool unique;                /* the non-REAL columns are unique and never NULL together with themselves */
     int n_unique;               /* if unique: so many leading non-REAL columns are unique by themselves */
+    bool one_is_enough; int unique_col;     /* if that is all of several: a column that is unique by itself */
     const char *dup_a;          /* if not unique: the repeated key, as text, for messages */
 } CatTable;
 

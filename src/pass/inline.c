@@ -7,7 +7,7 @@
  *   leaves  the blocks behind; prune removes them
  *
  * Every reader must meet each of its rows about once (its other sources are found by the block's row), or the work
- * would be done again for every pair of a contraction.
+ * would be done again for every pair of a contraction; but for columns in another order, which are no work.
  *
  * Before that, what asks only whether x > 0 is sent to a stored MAX(0, x): x need not be kept for it. */
 #include "pass/pass.h"
@@ -127,11 +127,22 @@ static bool order_settles(const Prog *p, const Block *r)
     return true;
 }
 
+/* The columns of one source in another order, or under other names: no work, however often it is read. */
+static bool only_reorders(const Block *b)
+{
+    for (int c = 0; c < b->n_cols; c++)
+        if (b->col[c].e->op != OP_col)
+            return false;
+    return b->kind == BLK_row && b->n_src == 1 && b->n_where == 0;
+}
+
 static bool may_read_inlined(const Prog *p, const Block *r, int s)
 {
     if (r->kind == BLK_union || r->kind == BLK_base || r->src[s].join != JOIN_inner || r->is_once ||
         r->n_src + r->src[s].rel->n_src - 1 > SRC_MAX)
         return false;
+    if (r->kind != BLK_pick && only_reorders(r->src[s].rel))
+        return true;
     for (int t = 0; t < r->n_src; t++)
         if (t != s && r->src[t].rel == r->src[s].rel)
             return false;
