@@ -10,6 +10,7 @@
  *   native.c          the interface: open, bind, batch, run, assign, fetch
  *   native_base.c     base tables, batches
  *   native_fill.c     numbers of a batch into blocks of lanes, also ahead of time
+ *   native_ties.c     what keys of other tables a column is compared with
  *   native_mem.c      counted memory, texts
  *   native_lay.c      layouts: lanes, re-laning, expanded keys
  *   native_sort.c     ranks, stable orders, hash tables of keys
@@ -432,6 +433,10 @@ void base_free(Native *n, Rel *r);
 bool base_bind(Native *n, Rel *r, const Table *t);
 bool base_load(Native *n, Rel *r);                      /* rows and values, if something changed */
 bool base_is_batched(const Rel *r);
+/* Keys of a column as they were bound, an entry each by its dimension; NULL: it is no key of a base table. */
+const int64_t *base_codes(const Rel *r, int col, size_t *count);
+/* ties: the distinct keys of other base tables that the program calls equal to this column's; 0: none, or over `most`. */
+size_t ties_of(Native *n, Rel *r, int col, size_t most, int64_t *out);
 bool base_expect(Native *n, Rel *r, const Table *keys); /* these keys may be the next batch's */
 
 /* fill: a number for each of R rows and L lanes; lane[l] stands at row lane[l] * R of the table */

@@ -204,6 +204,16 @@ bool base_bind(Native *n, Rel *r, const Table *t)
     return true;
 }
 
+const int64_t *base_codes(const Rel *r, int col, size_t *count)
+{
+    const struct Base *s = r->base;
+
+    if (!s || !s->bind_ver || r->b->col[col].type == T_REAL)
+        return NULL;
+    *count = s->tcol[col] < 0 ? s->t->n_rows : col_entries(s->t, &s->t->col[s->tcol[col]]);
+    return s->code[col];
+}
+
 static int64_t base_code(const struct Base *s, int c, size_t row)
 {
     if (row >= s->t->n_rows)
@@ -367,6 +377,43 @@ static bool even_codes(Native *n, Rel *r, int c, size_t most, const int64_t **co
     return true;
 }
 
+/* Behind the codes of column c, those of classes that no row names. */
+static bool add_classes(Native *n, Rel *r, int c, const int64_t *class, size_t n_classes, size_t *count)
+{
+    struct Base *s = r->base;
+    const size_t N = s->t->n_rows;
+    const int64_t *key[1] = { s->code[c] };
+    KeyTable own = { 0 };
+
+    if (!arr_need(n, &s->even_mem, (N + n_classes) * sizeof(int64_t)) || !keys_build(n, &own, 1, key, NULL, N))
+        return false;
+    int64_t *code = s->even_mem.p;
+    memcpy(code, s->code[c], N * sizeof *code);
+    for (size_t k = 0; k < n_classes; k++)
+        if (keys_find(&own, &class[k]) == ROW_NONE)
+            code[(*count)++] = class[k];
+    keys_free(n, &own);
+    return true;
+}
+
+/* The codes of column c, and behind those of its rows what it could be as well: the classes it is compared with, where
+ * those are no integers in a row, or what fills gaps. */
+static bool filled_codes(Native *n, Rel *r, int c, size_t most, const int64_t **code, size_t *count)
+{
+    struct Base *s = r->base;
+    int64_t class[MOST_CHOICES];
+    const size_t n_classes = ties_of(n, r, c, most < MOST_CHOICES ? most : MOST_CHOICES, class);
+    Ints v;
+
+    if (n_classes == 0 || (r->b->col[c].type == T_INT && few_ints(class, n_classes, &v)))
+        return even_codes(n, r, c, most, code, count);
+    *count = s->t->n_rows;
+    if (!add_classes(n, r, c, class, n_classes, count))
+        return false;
+    *code = *count > s->t->n_rows ? s->even_mem.p : s->code[c];
+    return true;
+}
+
 static size_t n_choices(const struct Base *s)
 {
     return s->chosen >= 0 ? s->choice.n_groups : 1;
@@ -469,7 +516,7 @@ static bool is_chosen(Native *n, Rel *r, int c, bool *yes)
     keys_free(n, &s->rest);
     keys_free(n, &s->choice);
     size_t n_codes;
-    if (!even_codes(n, r, c, MOST_CHOICES, &s->choice_key[0], &n_codes) ||
+    if (!filled_codes(n, r, c, MOST_CHOICES, &s->choice_key[0], &n_codes) ||
         !keys_build(n, &s->rest, K, s->rest_key, NULL, N) || !keys_build(n, &s->choice, 1, s->choice_key, NULL, n_codes))
         return false;
     const size_t G = s->rest.n_groups, E = s->choice.n_groups;
@@ -540,7 +587,7 @@ static bool build_rests(Native *n, Rel *r, int K)
     rest_keys(r, -1, false, s->rest_key);
     while (K == 1 && s->code[c] != s->rest_key[0])
         c++;
-    if (K == 1 && count == s->n_lanes && !even_codes(n, r, c, LEAST_DENSITY, &s->rest_key[0], &count))
+    if (K == 1 && count == s->n_lanes && !filled_codes(n, r, c, LEAST_DENSITY, &s->rest_key[0], &count))
         return false;
     return keys_build(n, &s->rest, K, s->rest_key, NULL, count);
 }
