@@ -380,8 +380,10 @@ static bool find_bounds(Lower *l)
     }
     for (int g = 0; g < l->s.n_ge; g++)
         keep_at_least(d, l, &l->s.ge[g], 1, 0);
-    const bool box = domain_box(d, n->n_out, lo, hi);
-    bool ok = box || bounds_of_rows(l, d);
+    const int64_t nothing[MAX_LOOPS] = { 0 };
+    const bool any = domain_range(d, nothing, 0, lo, hi) || low_refuse(l, "no row meets its conditions");
+    const bool box = any && domain_box(d, n->n_out, lo, hi);
+    bool ok = any && (box || bounds_of_rows(l, d));
     for (int i = 0; box && i < n->n_out; i++)
         n->loop[i] = (NestLoop){ .min = lo[i], .max = hi[i], .box = true };
     for (int i = n->n_out; ok && i < n->n_loops; i++)
