@@ -439,14 +439,15 @@ const int64_t *base_codes(const Rel *r, int col, size_t *count);
 size_t ties_of(Native *n, Rel *r, int col, size_t most, int64_t *out);
 bool base_expect(Native *n, Rel *r, const Table *keys); /* these keys may be the next batch's */
 
-/* fill: a number for each of R rows and L lanes; lane[l] stands at row lane[l] * R of the table */
+/* fill: a number for each of R rows and L lanes; lane[l] stands at row lane[l] * R of the table, or of `own`, numbers of
+ * the engine's type in that order */
 typedef struct Fill {
-    const Native *n; const TableCol *from;
+    const Native *n; const TableCol *from; const void *own;
     const uint32_t *lane; size_t R, L, W;
     void *to;                   /* set by the caller */
     ByteNumbers as; double number[256];
 } Fill;
-Fill *fill_new(Native *n, Arena *a, const TableCol *k, const uint32_t *lane, size_t R, size_t L);
+Fill *fill_new(Native *n, Arena *a, const TableCol *k, const void *own, const uint32_t *lane, size_t R, size_t L);
 bool fill_is_long(size_t R, size_t L);                  /* worth another thread's time */
 int  fill_blocks(const Fill *f);
 void fill_block(const Fill *f, int block);

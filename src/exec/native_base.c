@@ -24,6 +24,7 @@ struct Base {
     int lane_col;
     size_t n_rest, n_lanes;     /* rows of one lane; lanes of the whole table */
     const uint32_t *perm; Arr perm_mem;     /* table row of (lane, rest); NULL: lane * n_rest + rest */
+    Arr *by_lane;               /* by column: the numbers, in that order, where perm is not NULL; made when batches come */
     Arr lane_code_mem;
     const int64_t *lane_key[1];
     bool ragged;                /* not every lane has every rest */
@@ -62,6 +63,7 @@ bool base_open(Native *n, Rel *r)
     r->base->code_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
     r->base->row_key = ARENA_ARRAY(&n->arena, const int64_t *, r->b->n_batch + 1);
     r->base->row_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_batch + 1);
+    r->base->by_lane = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
     r->base->ahead_mem = ARENA_ARRAY(&n->arena, Arr, r->b->n_cols + 1);
     r->base->ahead_col = ARENA_ARRAY(&n->arena, bool, r->b->n_cols + 1);
     return true;
@@ -74,6 +76,7 @@ void base_free(Native *n, Rel *r)
     for (int c = 0; c < r->b->n_cols; c++) {
         arr_drop(n, &s->code_mem[c]);
         arr_drop(n, &s->ahead_mem[c]);
+        arr_drop(n, &s->by_lane[c]);
     }
     arr_drop(n, &s->ahead);
     for (int k = 0; k < r->b->n_batch; k++)
@@ -194,6 +197,8 @@ bool base_bind(Native *n, Rel *r, const Table *t)
     }
     later_finish(n);
     s->n_ahead = 0;
+    for (int c = 0; c < b->n_cols; c++)
+        arr_drop(n, &s->by_lane[c]);
     s->t = t;
     s->bind_ver = ++n->clock;
     s->looked = s->laned = s->ragged = s->have_lanes = s->have_rows = false;
@@ -873,9 +878,28 @@ static void load_blocks(Native *n, const Places *p, const TableCol *k, const Lay
 }
 
 /* Packed bytes, or plain numbers without NULL, of lanes that stand row by row. */
-static bool fills_blocks(const struct Base *s, const TableCol *k)
+static bool fills_blocks(const struct Base *s, int c)
 {
-    return k->type == T_REAL && !k->null && !s->perm && (!s->t->n_inner || k->dim == DIM_full);
+    const TableCol *k = &s->t->col[s->tcol[c]];
+
+    return k->type == T_REAL && !k->null && (!s->perm || s->by_lane[c].p) && (!s->t->n_inner || k->dim == DIM_full);
+}
+
+/* Rows in which a lane's stand far apart, the image being the last key perhaps, are put in order once: each batch would
+ * look for them again. */
+static bool put_by_lane(Native *n, struct Base *s, int c)
+{
+    const TableCol *k = &s->t->col[s->tcol[c]];
+    const size_t N = s->t->n_rows;
+
+    if (!s->perm || s->by_lane[c].p || k->null || s->t->n_inner || !n->have_batch ||
+        4 * (double)N * (double)n->esz > (double)n->limit - (double)n->used)
+        return true;
+    if (!arr_need(n, &s->by_lane[c], N * n->esz))
+        return false;
+    for (size_t at = 0; at < N; at++)
+        val_set(n, s->by_lane[c].p, at, table_number(k, s->perm[at]));
+    return true;
 }
 
 static bool load_in_blocks(Native *n, Rel *r, const Places *p, int c)
@@ -886,6 +910,8 @@ static bool load_in_blocks(Native *n, Rel *r, const Places *p, int c)
 
     const bool ahead = s->is_ahead && s->ahead_col[c];
 
+    if (!put_by_lane(n, s, c))
+        return false;
     if (ahead) {
         const Arr mine = to->blk_mem;
         to->blk_mem = s->ahead_mem[c];
@@ -894,10 +920,10 @@ static bool load_in_blocks(Native *n, Rel *r, const Places *p, int c)
         return false;
     }
     to->blk = to->blk_mem.p;
-    if (!fills_blocks(s, k)) {
+    if (!fills_blocks(s, c)) {
         load_blocks(n, p, k, &r->lay, to->blk);
     } else if (!ahead) {
-        Fill *f = fill_new(n, &n->scratch, k, p->pick, r->lay.R, r->lay.L);
+        Fill *f = fill_new(n, &n->scratch, k, s->by_lane[c].p, p->pick, r->lay.R, r->lay.L);
         f->to = to->blk;
         fill_now(f);
     }
@@ -1094,10 +1120,10 @@ bool base_expect(Native *n, Rel *r, const Table *keys)
     for (int c = 0; s->n_ahead && c < r->b->n_cols; c++) {
         const LCol *k = &r->lay.col[c];
         const TableCol *from = s->tcol[c] < 0 ? NULL : &s->t->col[s->tcol[c]];
-        s->ahead_col[c] = from && stays_in_blocks(k) && fills_blocks(s, from);
+        s->ahead_col[c] = from && stays_in_blocks(k) && fills_blocks(s, c);
         if (!s->ahead_col[c])
             continue;
-        Fill *f = fill_new(n, &n->later_arena, from, s->ahead.p, s->n_rest, s->n_ahead);
+        Fill *f = fill_new(n, &n->later_arena, from, s->by_lane[c].p, s->ahead.p, s->n_rest, s->n_ahead);
         if (!arr_need(n, &s->ahead_mem[c], (size_t)fill_blocks(f) * f->W * f->R * n->esz))
             return false;
         f->to = s->ahead_mem[c].p;

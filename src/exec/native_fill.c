@@ -28,11 +28,11 @@ bool fill_is_long(size_t R, size_t L)
     return R * L >= WORTH_WAKING;
 }
 
-Fill *fill_new(Native *n, Arena *a, const TableCol *k, const uint32_t *lane, size_t R, size_t L)
+Fill *fill_new(Native *n, Arena *a, const TableCol *k, const void *own, const uint32_t *lane, size_t R, size_t L)
 {
     Fill *f = ARENA_NEW(a, Fill);
 
-    *f = (Fill){ .n = n, .from = k, .lane = lane, .R = R, .L = L, .W = nest_width(n) };
+    *f = (Fill){ .n = n, .from = k, .own = own, .lane = lane, .R = R, .L = L, .W = nest_width(n) };
     if (k->bytes) {
         for (int v = 0; v < 256; v++)
             val_set(n, f->number, (size_t)v, k->lut[v]);
@@ -56,24 +56,39 @@ static void clear_behind(const Fill *f, char *to, size_t m)
         memset(to + (r * f->W + m) * esz, 0, (f->W - m) * esz);
 }
 
+/* A few rows of each lane at a time: they are read one after the other, and written while those around them are near. */
+#define TURN_NUMBERS(To, From)                                                                     \
+    for (size_t r0 = 0; r0 < f->R; r0 += 16)                                                       \
+        for (size_t w = 0; w < f->W; w++)                                                          \
+            for (size_t r = r0; r < f->R && r < r0 + 16; r++)                                      \
+                ((To *)to)[r * f->W + w] = (To)((const From *)from[w])[r];
+
+static void turn_numbers(const Fill *f, const void *const *from, void *to)
+{
+    if (f->n->o.f64)
+        TURN_NUMBERS(double, double)
+    else if (f->own)
+        TURN_NUMBERS(float, float)
+    else
+        TURN_NUMBERS(float, double)
+}
+
 void fill_block(const Fill *f, int block)
 {
     const size_t W = f->W, l0 = (size_t)block * W, m = f->L - l0 < W ? f->L - l0 : W;
     char *to = (char *)f->to + l0 * f->R * f->n->esz;
     const uint8_t *byte[64];
-    const double *real[64];
+    const void *number[64];
 
     for (size_t w = 0; w < W; w++) {
         const size_t at = (size_t)f->lane[w < m ? l0 + w : l0] * f->R;
         byte[w] = f->from->bytes ? f->from->bytes + at : NULL;
-        real[w] = f->from->bytes ? NULL : f->from->r + at;
+        number[w] = f->own ? (const char *)f->own + at * f->n->esz : (const char *)f->from->r + at * sizeof(double);
     }
-    if (f->from->bytes)
+    if (f->from->bytes && !f->own)
         f->n->k->bytes_to_lanes(to, byte, &f->as, f->R, W);
     else
-        for (size_t r = 0; r < f->R; r++)
-            for (size_t w = 0; w < W; w++)
-                val_set(f->n, to, r * W + w, real[w][r]);
+        turn_numbers(f, number, to);
     clear_behind(f, to, m);
 }
 
