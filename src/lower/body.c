@@ -41,6 +41,15 @@ bool gen_turns(const Nest *n, const Operand *o)
     return n->sched.turned && o->kind == OPD_load && n->buf[o->index].lanes && o->at.k[n->sched.vec];
 }
 
+bool gen_turns_over(const Nest *n, const Operand *o, int l)
+{
+    bool inside = false;
+
+    for (int k = 0; k < n->n_loops; k++)
+        inside = n->sched.order[k] == l || (inside && n->sched.order[k] >= n->n_out);
+    return gen_turns(n, o) && l >= n->n_out && inside && o->at.k[l];
+}
+
 Addr gen_addr(const Gen *g, int buf, const Affine *a)
 {
     const NestBuf *b = &g->n->buf[buf];
@@ -185,13 +194,27 @@ static bool load_wide(const Gen *g, const Operand *o)
     return (g->n->buf[o->index].lanes && !g->n->sched.turned) || step_along(g, &o->at);
 }
 
+const char *gen_turned(Gen *g, const Operand *o, int64_t j)
+{
+    Addr a = { .c = j, .k = { [IN_VAR] = g->n_turned } };
+    int64_t step = g->n_turned * g->t->B;
+
+    const char *block = gen_text(g, "%lld * (b - c0)", (long long)step);
+    step *= g->n->sched.turn_blocks;
+    for (int l = g->n->n_loops - 1; l >= g->n->n_out; l--)
+        if (gen_turns_over(g->n, o, l)) {
+            a.c -= step * g->n->loop[l].min;
+            a.k[l] = step;
+            step *= nest_extent(g->n, l);
+        }
+    return gen_text(g, "%s%s", block, gen_sum(g, gen_here(g, &a), a.k, false, true));
+}
+
 static Val load_turned(Gen *g, const Operand *o)
 {
-    const int64_t n = g->n_turned, at = (g->off[g->n->sched.vec] - g->turn_at) / g->t->W;
-    int64_t k[N_VARS] = { [IN_VAR] = n };
+    const int64_t j = (g->off[g->n->sched.vec] - g->turn_at) / g->t->W;
 
-    return named(g, T_REAL, true, gen_text(g, "turned%d[%lld * (b - c0)%s]", (int)(o - g->n->opd), (long long)(n * g->t->B),
-                                           gen_sum(g, g->off[IN_VAR] * n + at, k, false, true)));
+    return named(g, T_REAL, true, gen_text(g, "turned%d[%s]", (int)(o - g->n->opd), gen_turned(g, o, j)));
 }
 
 /* What loads a vector of it; *step: how far apart its parts are, 0: adjacent. */

@@ -13,8 +13,8 @@
 
 #include <string.h>
 
-/* Lane blocks that are turned over together, and lanes that are written out. */
-enum { TURN_BLOCKS = 8, IN_UNROLL = 4 };
+/* Lanes of vectors that were turned over that are written out. */
+enum { IN_UNROLL = 4 };
 
 typedef struct Text {
     Gen g;
@@ -626,34 +626,56 @@ static void text_scope(Text *x, int i)
     text_results(x);
 }
 
+/* The squares of an operand, of the lane block b and one round of the loops of its reduction. */
+static void turn_squares(Text *x, int opd)
+{
+    Gen *g = &x->g;
+    const Nest *n = g->n;
+    const int v = n->sched.vec;
+    const Addr a = gen_addr(g, n->opd[opd].index, &n->opd[opd].at);
+
+    for (int64_t j = 0; j < g->n_turned; j++) {
+        g->off[v] = g->turn_at + j * g->t->W;
+        gen_line(g, "turn(p%d + %s, %s, turned%d + %s, %lld);", a.buf, gen_sum(g, gen_here(g, &a), a.k, false, false),
+                 g->tail && j == g->n_turned - 1 ? g->tail : "W", opd, gen_turned(g, &n->opd[opd], j), (long long)g->n_turned);
+    }
+    g->off[v] = g->turn_at;
+}
+
 /* What runs along the vector and has lanes, one vector for each lane: turned over in squares of W by W. */
 static void text_turn(Text *x)
 {
     Gen *g = &x->g;
     const Nest *n = g->n;
-    const int v = n->sched.vec;
+    const int depth = g->depth;
 
-    g->turn_at = g->off[v];
-    g->n_turned = g->count[v];
+    g->turn_at = g->off[n->sched.vec];
+    g->n_turned = g->count[n->sched.vec];
     for (int k = 0; k < n->n_opds; k++) {
+        int64_t rounds = n->sched.turn_blocks;
         if (!gen_turns(n, &n->opd[k]))
             continue;
-        const Addr a = gen_addr(g, n->opd[k].index, &n->opd[k].at);
-        gen_line(g, "vec turned%d[%lld];", k, (long long)(TURN_BLOCKS * g->t->B * g->n_turned));
-        gen_line(g, "for (int64_t b = c0; b < c1; b++) {");
-        g->depth++;
+        for (int l = n->n_out; l < n->n_loops; l++)
+            rounds *= gen_turns_over(n, &n->opd[k], l) ? nest_extent(n, l) : 1;
+        gen_line(g, "vec turned%d[%lld];", k, (long long)(rounds * g->t->B * g->n_turned));
+        gen_line(g, "for (int64_t b = c0; b < c1; b++)");
         g->var[LANE_VAR] = true;
-        for (int64_t j = 0; j < g->n_turned; j++) {
-            g->off[v] = g->turn_at + j * g->t->W;
-            const bool part = g->tail && j == g->n_turned - 1;
-            gen_line(g, "turn(p%d + %s, %s, turned%d + %lld * (b - c0) + %lld, %lld);", a.buf,
-                     gen_sum(g, gen_here(g, &a), a.k, false, false), part ? g->tail : "W", k,
-                     (long long)(g->n_turned * g->t->B), (long long)j, (long long)g->n_turned);
+        for (int l = n->n_out; l < n->n_loops; l++) {
+            if (!gen_turns_over(n, &n->opd[k], l))
+                continue;
+            g->depth++;
+            g->var[l] = true;
+            gen_line(g, "for (int64_t x%d = %lld; x%d <= %lld; x%d++)", l, (long long)n->loop[l].min, l,
+                     (long long)n->loop[l].max, l);
         }
-        g->off[v] = g->turn_at;
-        g->var[LANE_VAR] = false;
-        g->depth--;
+        gen_line(g, "{");
+        g->depth++;
+        turn_squares(x, k);
+        g->depth = depth;
         gen_line(g, "}");
+        g->var[LANE_VAR] = false;
+        for (int l = n->n_out; l < n->n_loops; l++)
+            g->var[l] &= !gen_turns_over(n, &n->opd[k], l);
     }
 }
 
@@ -671,17 +693,19 @@ static void text_from(Text *x, int i)
 
 /* ---- the function ---- */
 
-/* Vectors are turned inside their own loop, and used by all others. */
+/* Vectors are turned inside their own loop, and used by all other output loops. */
 static void sequence_turned(Text *x)
 {
     const Nest *n = x->g.n;
 
-    x->seq[x->n_seq++] = n->sched.vec;
-    x->turn_at = 1;
-    for (int k = 0; k < n->n_loops; k++)
-        if (n->sched.order[k] != n->sched.vec)
-            x->seq[x->n_seq++] = n->sched.order[k];
-    x->scope_at = x->n_seq;
+    for (int k = 0; k < n->n_loops; k++) {
+        const int l = n->sched.order[k];
+        x->seq[x->n_seq++] = l;
+        if (l == n->sched.vec)
+            x->turn_at = x->n_seq;
+        if (!is_reduction(n, l))
+            x->scope_at = x->n_seq;
+    }
     x->seq[x->n_seq++] = LANE_VAR;
     x->seq[x->n_seq++] = IN_VAR;
     x->outer = true;
@@ -803,9 +827,9 @@ void nest_text(Buf *out, const Nest *n, const Target *t)
     text_head(&x.g);
     if (n->sched.turned) {
         sequence_turned(&x);
-        gen_line(&x.g, "for (int64_t c0 = b0; c0 < b1; c0 += %d) {", TURN_BLOCKS);
+        gen_line(&x.g, "for (int64_t c0 = b0; c0 < b1; c0 += %d) {", n->sched.turn_blocks);
         x.g.depth++;
-        gen_line(&x.g, "const int64_t c1 = int_min(c0 + %d, b1);", TURN_BLOCKS);
+        gen_line(&x.g, "const int64_t c1 = int_min(c0 + %d, b1);", n->sched.turn_blocks);
     } else {
         text_sequence(&x);
     }

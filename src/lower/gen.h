@@ -62,6 +62,9 @@ void gen_line(Gen *g, const char *fmt, ...) PRINTF(2, 3);
 const char *gen_text(Gen *g, const char *fmt, ...) PRINTF(2, 3);        /* in the arena */
 const char *gen_loop_var(Gen *g, int l);
 bool gen_turns(const Nest *n, const Operand *o);        /* is it read from turned vectors? */
+/* … of which there are others in every round of loop l, a reduction inside the tile. */
+bool gen_turns_over(const Nest *n, const Operand *o, int l);
+const char *gen_turned(Gen *g, const Operand *o, int64_t j);    /* where vector j of those of the current point stands */
 Addr gen_addr(const Gen *g, int buf, const Affine *a);
 int64_t gen_here(const Gen *g, const Addr *a);          /* its constant at the current point */
 /* c + k over the variables, all or those of the accumulate scope (`inner`); `lead`: starts with a sign. */

@@ -88,6 +88,8 @@ typedef struct Schedule {
     bool lanes_first;           /* sum_lanes: lane blocks are the outermost loop; else the outermost of a tile */
     bool turned;                /* sum_lanes: vectors run along the output loop `vec`; what has lanes and runs along it
                                  * is turned over first, so that lanes are one more reduction loop */
+    int turn_blocks;            /* turned: lane blocks that are turned over together, with all rounds of the reduction
+                                 * loops inside the tile */
     int ways;                   /* sums that one sum is split into, over the innermost loop; 1: none */
 } Schedule;
 

@@ -320,7 +320,7 @@ static int vector_loop(const Nest *n)
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
 enum { MIN_BODY = 32, MAX_BODY = 320, LATENCY = 5, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64,
-       MIN_USES = 4 };
+       MIN_USES = 4, MOST_TURNED = 16, TURN_BLOCKS = 8, FAR = 2048 };
 enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
 
 typedef struct Model {
@@ -978,7 +978,7 @@ static bool turns_along(const Nest *n, int v)
             return false;
         if (o->kind != OPD_load || !n->buf[o->index].lanes || !o->at.k[v])
             continue;
-        for (int l = 0; l < n->n_loops; l++)
+        for (int l = 0; l < n->n_out; l++)
             if (l != v && o->at.k[l])
                 return false;
         any = true;
@@ -995,17 +995,41 @@ static bool is_wide_along(const Nest *n, const Expr *e, int v)
     return any;
 }
 
+/* How far apart neighbouring rounds of the reduction loops read, at least: numbers of an operand with lanes. */
+static int64_t least_stride(const Nest *n, const Target *t)
+{
+    int64_t least = INT64_MAX;
+
+    for (int k = 0; k < n->n_opds; k++)
+        for (int l = n->n_out; l < n->n_loops; l++) {
+            const int64_t s = n->opd[k].at.k[l] < 0 ? -n->opd[k].at.k[l] : n->opd[k].at.k[l];
+            if (n->opd[k].kind == OPD_load && n->buf[n->opd[k].index].lanes && s && s < least)
+                least = s;
+        }
+    return least * t->B;
+}
+
+/* Reduction loops stay inside the tile or go outside it, none depends on another loop.  Vectors of lanes would be read
+ * from far apart, one after the other, and be few. */
+static bool reductions_turn(const Nest *n, const Target *t)
+{
+    for (int l = 0; l < n->n_loops; l++)
+        if (!n->loop[l].box || nest_extent(n, l) < 1)
+            return n->n_loops == n->n_out;
+    return n->n_loops == n->n_out || least_stride(n, t) * (t->f64 ? 8 : 4) >= FAR;
+}
+
 /* The output loop that vectors are turned along; -1: the sums run across vectors of lanes.  Turning pays where each
  * sum has few numbers beside the lanes, and others use what was turned. */
-static int turned_loop(const Nest *n)
+static int turned_loop(const Nest *n, const Target *t)
 {
-    bool ok = n->sum_lanes && sums_in_place(n) && n->n_loops == n->n_out;
+    bool ok = n->sum_lanes && sums_in_place(n) && reductions_turn(n, t);
 
     for (int k = 0; ok && k < n->n_aggs; k++)
         ok = body_is_zero(n, n->agg[k].e);
-    for (int v = n->n_loops - 1; ok && v >= 0; v--) {
+    for (int v = n->n_out - 1; ok && v >= 0; v--) {
         int64_t others = 1;
-        for (int l = 0; l < n->n_loops; l++)
+        for (int l = 0; l < n->n_out; l++)
             others *= l != v && others < MIN_USES ? nest_extent(n, l) : 1;
         bool wide = turns_along(n, v) && nest_extent(n, v) >= MIN_USES && others >= MIN_USES;
         for (int k = 0; k < n->n_aggs; k++)
@@ -1016,6 +1040,58 @@ static int turned_loop(const Nest *n)
     return -1;
 }
 
+/* The most of e rounds that divide them and are at most `most`; all of them if there is no good number. */
+static int64_t rounds_of(int64_t e, int64_t most)
+{
+    int64_t b = e < most ? e : most > 1 ? most : 1;
+
+    while (e % b)
+        b--;
+    return b < 4 && e <= 4 * most ? e : b;
+}
+
+/* Which rounds of the reduction loops go together: those of near strides, up to a number of vectors that stays in the
+ * first cache when turned. */
+static void turn_reductions(Model *m)
+{
+    Schedule *s = &m->n->sched;
+    int64_t rounds = 1;
+    bool full = false;
+
+    reductions_ending(m, -1, -1);
+    for (int i = m->n_red - 1; i >= 0; i--) {
+        const int l = m->red[i];
+        const int64_t e = nest_extent(m->n, l), b = full ? 1 : rounds_of(e, MOST_TURNED / rounds);
+        rounds *= b;
+        if (b == e)
+            continue;
+        full = m->outer[l] = true;
+        if (b == 1 || m->n->n_loops == MAX_LOOPS)
+            continue;
+        make_blocks(m, l, b);
+        for (int j = 0; j < i; j++)
+            m->red[j] += m->red[j] > l;
+    }
+    s->turn_blocks = rounds < TURN_BLOCKS ? TURN_BLOCKS / (int)rounds : 1;
+}
+
+static void order_turned(Model *m)
+{
+    Schedule *s = &m->n->sched;
+    int at = 0;
+
+    for (int l = m->n->n_out; l < m->n->n_loops; l++)
+        if (m->outer[l])
+            s->order[at++] = l;
+    s->order[at++] = s->vec;
+    for (int l = 0; l < m->n->n_out; l++)
+        if (l != s->vec)
+            s->order[at++] = l;
+    reductions_ending(m, -1, -1);
+    for (int i = 0; i < m->n_red; i++)
+        s->order[at++] = m->red[i];
+}
+
 /* Two vectors, and as many points of another loop as there are registers. */
 static void schedule_turned(Model *m)
 {
@@ -1023,8 +1099,10 @@ static void schedule_turned(Model *m)
     const int per_vector = (int)(m->max_tile / m->n_accs);
     int other = -1;
 
+    turn_reductions(m);
+    order_turned(m);
     s->tile[s->vec] = steps_of(m, s->vec) > 1 && per_vector > 1 ? 2 : 1;
-    for (int l = 0; l < m->n->n_loops; l++)
+    for (int l = 0; l < m->n->n_out; l++)
         if (l != s->vec && (other < 0 || nest_extent(m->n, l) >= nest_extent(m->n, other)))
             other = l;
     const int64_t most = per_vector / s->tile[s->vec], e = other < 0 ? 1 : nest_extent(m->n, other);
@@ -1058,7 +1136,7 @@ void nest_schedule(Nest *n, const Target *t)
     m.round = t->regs == 32 && !m.places ? 8 : 16;
     for (int l = 0; l < N_VARS; l++)
         m.f[l] = 1;
-    const int turned = turned_loop(n);
+    const int turned = turned_loop(n, t);
     if (turned >= 0) {
         s->vec = turned;
         s->packed = false;

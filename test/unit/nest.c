@@ -544,6 +544,23 @@ static Case *outer_product(int id, int lanes, int J, int K)
     return c;
 }
 
+/* The same, summed over U x T steps whose rows lie far apart. */
+static Case *outer_product_steps(int id, int lanes, int J, int K, int U, int T)
+{
+    Case *c = new_case(id, lanes);
+    Nest *n = &c->n;
+    const int g = buffer(n, true, (size_t)(T * U * J)), in = buffer(n, true, (size_t)(T * U * K)),
+              out = buffer(n, false, (size_t)(J * K));
+
+    n->sum_lanes = true;
+    box(n, 0, J - 1), box(n, 0, K - 1);
+    n->n_out = 2;
+    box(n, 0, U - 1), box(n, 2, T + 1);
+    agg(n, AGG_sum, op2(OP_mul, ld_of(n, g, aff(-2 * J, 4, 1, 0, T * J, J)), ld_of(n, in, aff(-2 * U * K, 4, 0, 1, K, U * K))));
+    store(n, out, aff(0, 2, K, 1), agg_of(n, 0));
+    return c;
+}
+
 /* The largest of each 2 x 2 window, and which it was. */
 static Case *window_max(int id, int lanes)
 {
@@ -662,7 +679,9 @@ static int model_cases(Case **c, int lanes)
     ADD(product_split, 12, 20, 11, 0), ADD(product_split, 6, 11, 13, 1), ADD(product_split, 9, 17, 29, 2);
     ADD(product, 3, 20, 6007, true, false), ADD(product_split, 18, 4, 6011, 0);
     ADD(product_lanes, lanes, 12, 31), ADD(product_lanes, lanes, 13, 7), ADD(outer_product, lanes, 12, 20);
-    ADD(outer_product, lanes, 5, 7), ADD(outer_product, lanes, 6, 37), ADD(window_max, lanes), ADD(window_max, 0);
+    ADD(outer_product, lanes, 5, 7), ADD(outer_product, lanes, 6, 37);
+    ADD(outer_product_steps, lanes, 70, 66, 1, 48), ADD(outer_product_steps, lanes, 65, 64, 3, 20);
+    ADD(outer_product_steps, lanes, 67, 130, 1, 71), ADD(outer_product_steps, lanes, 64, 70, 2, 3), ADD(window_max, lanes), ADD(window_max, 0);
     ADD(elementwise, lanes, 24), ADD(elementwise, 0, 53), ADD(elementwise, 0, 3);
     ADD(row_quotient, lanes, 6, 10), ADD(row_quotient, 0, 6, 10), ADD(row_quotient, 0, 20, 33);
     ADD(triangle, 13, 24, false), ADD(triangle, 13, 8, true), ADD(triangle, 9, 3, false);
