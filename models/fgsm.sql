@@ -18,6 +18,8 @@
 --
 --   one step   86.4  49.0  20.9  7.6  2.3  0.6  0.0
 --   ten steps  86.4  43.9  11.9  2.5  0.6  0.0  0.0
+--
+-- pgd.sql takes longer steps, and puts back what leaves the cube.
 
 -- @set eps = 0.1
 -- @maximize x_ent_loss over samples clamp(0, 1) using signsgd(lr = :eps / steps)

@@ -248,6 +248,7 @@ static Code make_one(Job *j, Bound *b, Block *block, const BindReq *r, Made **ou
     *out = m;
     m->name = arena_strdup(&j->arena, block->name);
     m->t = &m->own;
+    m->trained = block->role == BASE_param;
     VEC_PUSH(&j->arena, j->made, j->n_made, m);
     if (block->role == BASE_param)
         k.host = stored_host(j, block);
@@ -298,7 +299,8 @@ Code params_make(Job *j, Bound *b, const BindReq *r)
         rc = make_one(j, b, block, r, &now[f.n++]);
     }
     for (int k = 0; k < f.n && rc == OK; k++)
-        rc = take_params(j, now[k]);
+        if (now[k]->trained)
+            rc = take_params(j, now[k]);
     if (rc == OK && f.n) rc = job_guard(j, fill_values, &f);
     if (rc == OK && (f.n || !j->said_data))
         say_made(j, now, f.n, b);

@@ -25,7 +25,8 @@ struct sqlgrad {
 typedef struct Host { Db *from; const char *name; Table t; CatTable facts; } Host;
 
 /* The rows of a parameter or a @range table: stored, or made here. */
-typedef struct Made { const char *name; const Table *t; Table own; bool stored, given; } Made;    /* given: by --params */
+/* What the model's text gives rows to: a parameter (trained), stored or not, given by --params or not, or a range. */
+typedef struct Made { const char *name; const Table *t; Table own; bool trained, stored, given; } Made;
 
 typedef struct Job {
     sqlgrad *s; const Command *cmd;

@@ -29,7 +29,7 @@ SKIP = 77
 MODELS = ["cnn", "fashion", "mlp", "gcn", "karate", "logreg", "moons", "cora", "gpt", "regression", "kmeans",
           "kg", "mf", "fm", "gan", "kipf", "vae", "denoise", "sage", "word2vec",
           "fgsm", "batchnorm", "gat", "edges", "hypergraph", "lecun1989", "autoencoder", "resnet", "unet", "moe", "style",
-          "char_rnn", "char_lstm", "char_gru", "appnp", "gpt_text", "gan_images"]
+          "char_rnn", "char_lstm", "char_gru", "appnp", "gpt_text", "gan_images", "pgd"]
 
 
 def wave(k, phase):
