@@ -14,11 +14,12 @@
 --           --bind content=photo,image=photo,style=painting --set rows=64,cols=64
 --   sqlgrad plot --db styled.db --table image --range 0,1 --scale 4 --out styled.png
 --
--- RESULT
+-- In test/accept/style.py, a yellow ring and a red bar on dark blue in the style of stripes from green to violet, 64 x 64: the style term
+-- falls to 1/157 of what it was, the content term ends at 0.44 (bar: 1/20, and 0.5); 4 s of processor time.
 
 -- @set rows = 64
 -- @set cols = 64
--- @set weight = 0.02
+-- @set weight = 0.1
 -- @minimize total over image clamp(0, 1) using adam(lr = 0.02 * (1 - 0.9 * step/steps))
 
 CREATE TABLE content (channel INTEGER, r INTEGER, c INTEGER, val REAL);

@@ -13,20 +13,21 @@ FILES = "/usr/share/datasets/fashion-mnist"          # Debian's dataset-fashion-
 
 
 def content(r, c):
-    """A ring and a bar on a dark ground."""
+    """A yellow ring and a red bar on a dark blue ground."""
     d = math.hypot(r - 32, c - 32)
-    return 0.9 if 14 < d < 22 else 0.6 if 28 < r < 36 else 0.1 + 0.1 * c / SIDE
+    return (0.9, 0.8, 0.2) if 14 < d < 22 else (0.8, 0.2, 0.2) if 28 < r < 36 else (0.1, 0.1, 0.2 + 0.2 * c / SIDE)
 
 
 def style(r, c):
-    """Fine oblique stripes, waving."""
-    return 0.5 + 0.5 * math.sin(0.9 * (r + c) + 2 * math.sin(c / 9))
+    """Fine oblique stripes, waving, from green to violet."""
+    x = 0.5 + 0.5 * math.sin(0.9 * (r + c) + 2 * math.sin(c / 9))
+    return 0.1 + 0.5 * x, 0.8 - 0.7 * x, 0.4 + 0.5 * x
 
 
 def picture(path, f):
     with open(path, "wb") as out:
-        out.write(b"P5 %d %d 255\n" % (SIDE, SIDE))
-        out.write(bytes(round(255 * f(r, c)) for r in range(SIDE) for c in range(SIDE)))
+        out.write(b"P6 %d %d 255\n" % (SIDE, SIDE))
+        out.write(bytes(round(255 * x) for r in range(SIDE) for c in range(SIDE) for x in f(r, c)))
 
 
 def network(args, folder):
@@ -46,9 +47,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         net, db, state = network(args, folder), os.path.join(folder, "pictures.db"), os.path.join(folder, "styled.db")
         for name, f in (("content", content), ("style", style)):
-            picture(os.path.join(folder, name + ".pgm"), f)
-            accept.sqlgrad(args, "import", "image", os.path.join(folder, name + ".pgm"), "--db", db, "--table", name + "_all",
-                           "--as", "val/255.0", "--channels", "1", "--quiet")
+            picture(os.path.join(folder, name + ".ppm"), f)
+            accept.sqlgrad(args, "import", "image", os.path.join(folder, name + ".ppm"), "--db", db, "--table", name + "_all",
+                           "--as", "val/255.0", "--channels", "3", "--quiet")
         common = [accept.model("style.sql"), "--db", db, "--params", net, "--state", state, "--quiet", "--json",
                   "--bind", "content=content_all,image=content_all,style=style_all"]
         lines = accept.sqlgrad(args, "train", *common, "--steps", str(args.steps), "--eval-every", "1")

@@ -34,7 +34,7 @@ def loss(torch, p):
              for name in ("content", "style")}
     image, content, style = seen(p["image"]), seen(still["content"]), seen(still["style"])
     gram = [[x @ x.T / x.shape[1] for x in layers] for layers in (image, style)]
-    return apart(gram[0][0], gram[1][0]) + apart(gram[0][1], gram[1][1]) + 0.02 * apart(image[1], content[1])
+    return apart(gram[0][0], gram[1][0]) + apart(gram[0][1], gram[1][1]) + 0.1 * apart(image[1], content[1])
 
 
 def clamp(torch, p, was):
