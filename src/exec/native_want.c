@@ -165,8 +165,8 @@ static void want_by_nest(Rel *r)
         const int s = o->kind == OPD_load ? np->low.from[o->index].src : -1;
         if (s < 0 || r->src[s]->wants_all)
             continue;
-        if (!has_parts(n) || n->copies || r->plan.laned || r->src[s]->lay.masked)      /* a copy may have more rows than the loop */
-            want_everything(r->src[s]);
+        if (!has_parts(n) || n->copies || r->plan.laned || r->src[s]->lay.masked)
+            want_everything(r->src[s]);             /* a copy may have more rows than the loop */
         else
             want_operand(r, o, r->src[s]);
     }
