@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * products.c - products of matrices: the nests that the loop compiler makes of them, beside OpenBLAS, in one thread.
- * `products [--loops] [NAME]…` prints GFLOP/s of each product, the best of many short turns that alternate between all
- * sides, so that other work on the machine hardly shows; NAME keeps the products whose names begin with it.
+ * `products [--loops | --schedules] [NAME]…` prints GFLOP/s of each product, the best of many short turns that alternate between all
+ * sides, so that other work on the machine hardly shows; NAME keeps the products whose names begin with it.  --loops
+ * prints the nests, too; --schedules measures all schedules that the model ranks first.
  *
  * A product is C(M, N) = the sum over K of A * B.  Nests have it in the three forms that models give it: over plain
  * arrays, with M along the lanes (a batch), and with K over the lanes (a weight's gradient).  OpenBLAS has all of them
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TURNS = 15, MOST_CORES = 5, ROW_MAJOR = 101, PLAIN = 111, TRANS = 112 };
+enum { TURNS = 15, MOST_CORES = 5, MOST_FNS = 8, ROW_MAJOR = 101, PLAIN = 111, TRANS = 112 };
 #define TURN_SECONDS 0.004
 
 typedef void Sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
@@ -107,7 +108,13 @@ static int load_all(Blas *b)
 
 /* ---- nests ---- */
 
-typedef struct Side { const Product *s; Nest n; Target t; NestFn *fn; void *p[3]; void *a, *b, *c; size_t size[3]; } Side;
+/* fn: of each schedule that the model ranks first. */
+typedef struct Side {
+    const Product *s; Nest n; Target t;
+    NestFn *fn[MOST_FNS]; int n_fns;
+    void *p[3], *a, *b, *c;
+    size_t size[3];
+} Side;
 
 static Arena arena;
 
@@ -205,15 +212,15 @@ static void free_side(Side *d)
         free((char *)p[k] - NEST_SLACK);
 }
 
-static void run_nest(const Side *d)
+static void run_nest(const Side *d, NestFn *fn)
 {
     const Product *s = d->s;
     const int64_t blocks = (s->lanes + d->t.B - 1) / d->t.B, step = blocks > 1 ? blocks / 2 : 1;
 
     if (s->form == 'r')
-        d->fn(d->p, 0, d->n.loop[d->n.split].max + 1, 1, 0);
+        fn(d->p, 0, d->n.loop[d->n.split].max + 1, 1, 0);
     for (int64_t b = 0; b < blocks; b += step)
-        d->fn(d->p, b, b + step < blocks ? b + step : blocks, s->lanes, s->form == 'o' && b > 0);
+        fn(d->p, b, b + step < blocks ? b + step : blocks, s->lanes, s->form == 'o' && b > 0);
 }
 
 static void run_blas(const Side *d, const Blas *b)
@@ -255,17 +262,17 @@ static double apart(const Side *d)
     return worst / most;
 }
 
-/* Seconds of one product, in a turn that is long enough to tell. */
-static double one_turn(const Side *d, const Blas *b)
+/* Seconds of one product, in a turn that is long enough to tell; side k: OpenBLAS's, then the nest's schedules. */
+static double one_turn(const Side *d, const Blas *blas, int n_blas, int k)
 {
     const double began = now();
     int times = 0;
 
     do {
-        if (b)
-            run_blas(d, b);
+        if (k < n_blas)
+            run_blas(d, &blas[k]);
         else
-            run_nest(d);
+            run_nest(d, d->fn[k - n_blas]);
         times++;
     } while (now() - began < TURN_SECONDS);
     return (now() - began) / times;
@@ -273,18 +280,20 @@ static double one_turn(const Side *d, const Blas *b)
 
 static void measure(const Side *d, const Blas *blas, int n_blas)
 {
-    double best[MOST_CORES + 1];
+    double best[MOST_CORES + MOST_FNS];
     const double gflop = 2e-9 * (double)d->s->m * (double)d->s->n * (double)d->s->k;
 
-    for (int k = 0; k <= n_blas; k++)
+    for (int k = 0; k < n_blas + d->n_fns; k++)
         best[k] = INFINITY;
     for (int turn = 0; turn < TURNS; turn++)
-        for (int k = 0; k <= n_blas; k++)
-            best[k] = fmin(best[k], one_turn(d, k ? &blas[k - 1] : NULL));
+        for (int k = 0; k < n_blas + d->n_fns; k++)
+            best[k] = fmin(best[k], one_turn(d, blas, n_blas, k));
     printf("%-24s %s %6lld %6lld %6lld %8.1f", d->s->name, d->t.f64 ? "f64" : "f32", (long long)d->s->m, (long long)d->s->k,
-           (long long)d->s->n, gflop / best[0]);
-    for (int k = 1; k <= n_blas; k++)
+           (long long)d->s->n, gflop / best[n_blas]);
+    for (int k = 0; k < n_blas; k++)
         printf(" %10.1f", gflop / best[k]);
+    for (int k = 1; k < d->n_fns; k++)
+        printf("%s%.1f", k > 1 ? " " : "   others: ", gflop / best[n_blas + k]);
     if (n_blas && apart(d) > (d->t.f64 ? 1e-12 : 1e-4))
         printf("  the results differ by %g", apart(d));
     printf("\n");
@@ -309,25 +318,35 @@ static Target target(const Product *s, bool f64)
     return (Target){ .f64 = f64, .W = W, .B = W, .regs = bytes == 64 ? 32 : 16, .blocks = blocks > 1 ? (int)(blocks / 2) : 1 };
 }
 
-static bool compile(Side *d, bool list)
+static bool compile(Side *d, bool list, int most)
 {
-    Buf text = { 0 }, name = { 0 };
+    Schedule sched[MOST_FNS];
+    Buf text = { 0 };
     Err e = { 0 };
     CcLib lib;
 
     nest_schedule(&d->n, &d->t);
+    d->n_fns = nest_candidates(&d->n, &d->t, sched, most);
     nest_prelude(&text, &d->t);
-    nest_text(&text, &d->n, &d->t);
-    nest_name(&name, &d->n, &d->t);
-    if (list)
-        print_loops(&d->n);
+    for (int k = 0; k < d->n_fns; k++) {
+        d->n.code = k;
+        d->n.sched = sched[k];
+        nest_text(&text, &d->n, &d->t);
+        if (list)
+            print_loops(&d->n);
+    }
     const bool ok = cc_load(&lib, text.s, &(CcOpts){ 0 }, &e) == OK;
-    void *fn = ok ? cc_symbol(&lib, name.s) : NULL;
-    memcpy(&d->fn, &fn, sizeof fn);
+    for (int k = 0; ok && k < d->n_fns; k++) {
+        Buf name = { 0 };
+        d->n.code = k;
+        nest_name(&name, &d->n, &d->t);
+        void *fn = cc_symbol(&lib, name.s);
+        memcpy(&d->fn[k], &fn, sizeof fn);
+        buf_free(&name);
+    }
     if (!ok)
         fprintf(stderr, "products: %s\n", e.msg);
     buf_free(&text);
-    buf_free(&name);
     return ok;
 }
 
@@ -342,7 +361,7 @@ static bool is_asked(const char *name, char **word, int n)
 int main(int argc, char **argv)
 {
     static Blas blas[MOST_CORES];
-    const bool list = argc > 1 && !strcmp(argv[1], "--loops");
+    const bool all = argc > 1 && !strcmp(argv[1], "--schedules"), list = all || (argc > 1 && !strcmp(argv[1], "--loops"));
     const int n_blas = load_all(blas);
 
     argv += 1 + list;
@@ -355,7 +374,7 @@ int main(int argc, char **argv)
         for (int f64 = 0; is_asked(products[k].name, argv, argc) && f64 < 2; f64++) {
             Side d = { .s = &products[k], .t = target(&products[k], f64) };
             make_nest(&d.n, d.s, (int)k);
-            if (!nest_can(&d.n) || !compile(&d, list))
+            if (!nest_can(&d.n) || !compile(&d, list, all ? MOST_FNS : 1))
                 return 3;
             make_side(&d);
             measure(&d, blas, n_blas);

@@ -82,6 +82,7 @@
     X(memory,    "memory",      'p', "MB",     "rgtvcd",    "what the engine may plan for (three quarters of the machine's)") \
     X(no_loops,  "no-loops",    'f', "",       "rgtvxcd",   "join everything row by row, compile nothing (for finding bugs)") \
     X(all_loops, "all-loops",   'f', "",       "rgtvxcd",   "compile every loop nest, also where little is to be done") \
+    X(no_tune,   "no-tune",     'f', "",       "rgtvcd",   "loop nests as the model of the machine ranks them, no trials") \
     X(keep_c,    "keep-c",      't', "FILE",   "rgtvxcd",   "write the C that the native engine has compiled") \
     X(chunk,     "chunk",       'p', "N",      "rvt",      "batch keys evaluated at a time (256)")    \
     X(json,      "json",        'f', "",       "rgtvci",   "one JSON object a line")                  \

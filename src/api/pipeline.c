@@ -320,6 +320,7 @@ Code engine_pick(Job *j, const EngineOps **ops, EngineOpts *eo)
                         .mem_limit = memory_limit(j), .db_path = j->db_path, .stop = &j->s->stop,
                         .no_loops = opt_flag(j->o, OPT_no_loops),
                         .all_loops = opt_flag(j->o, OPT_all_loops) || strchr("txd", j->cmd->letter),
+                        .no_tune = opt_flag(j->o, OPT_no_tune),
                         .keep_c = opt_text(j->o, OPT_keep_c, NULL),
                         .no_cc = note_no_cc, .no_cc_arg = j };
     return *ops == &engine_native ? start_kept_c(j) : OK;

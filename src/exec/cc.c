@@ -31,10 +31,12 @@
 
 extern char **environ;
 
-/* -march=native is left out where the compiler has none. */
+/* -march=native is left out where the compiler has none.  The parameter: gcc otherwise makes no multiply-adds of a
+ * loop's only sum on some CPUs, so that bits would depend on how many sums stand beside each other. */
 static const char cc_native[] = "-march=native";
 static const char *const cc_flags[] = {
-    "-O2", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-shared", "-fPIC", "-w",
+    "-O2", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "--param=avoid-fma-max-bits=0",
+    "-shared", "-fPIC", "-w",
 };
 
 typedef struct CcJob {
@@ -445,6 +447,46 @@ Code cc_load(CcLib *out, const char *text, const CcOpts *o, Err *e)
     arena_free(&j.arena);
     out->seconds = cc_clock() - began;
     return rc;
+}
+
+/* The file KEY.note, and the cache it lies in; false: there is none. */
+static bool find_note(CcJob *j, char *name, size_t n)
+{
+    Err e = { 0 };
+
+    split_command(j);
+    if (find_compiler(j, &e) != OK)
+        return false;
+    make_key(j);
+    snprintf(name, n, "%s.note", j->key);
+    j->n_places = places_open(j->place, &j->arena);
+    return j->n_places > 0 && j->place[0].cache && j->cacheable;
+}
+
+bool cc_recall(const char *text, char *note, size_t n)
+{
+    CcJob j = { .text = text };
+    char name[sizeof j.key + 8];
+    const bool ok = find_note(&j, name, sizeof name) && file_sealed(j.place[0].fd, name, j.key, note, n);
+
+    places_close(j.place, j.n_places);
+    arena_free(&j.arena);
+    return ok;
+}
+
+void cc_remember(const char *text, const char *note)
+{
+    CcJob j = { .text = text };
+    char name[sizeof j.key + 8];
+    Work w;
+
+    if (find_note(&j, name, sizeof name) && work_make(&w, &j.place[0], &j.arena)) {
+        if (file_write(w.fd, name, note, strlen(note)) && file_seal(w.fd, name, j.key))
+            cache_publish(&w, &j.place[0], name);
+        work_remove(&w);
+    }
+    places_close(j.place, j.n_places);
+    arena_free(&j.arena);
 }
 
 void *cc_symbol(const CcLib *lib, const char *name)

@@ -26,6 +26,10 @@ typedef struct CcLib {
  * on without; or cc.keep, and the user should know.  Nothing is left behind but the cache and `keep`.  Any number of
  * threads and processes may call it at once. */
 Code cc_load(CcLib *out, const char *text, const CcOpts *o, Err *e);
+/* A short note about a text, kept in the cache for the same compiler, flags and CPU: what made its code fast, say.
+ * False: there is none.  Nothing may depend on it but speed: where there is no cache, nothing is kept. */
+bool cc_recall(const char *text, char *note, size_t n);
+void cc_remember(const char *text, const char *note);
 void *cc_symbol(const CcLib *lib, const char *name);    /* NULL: not there */
 void cc_close(CcLib *lib);
 

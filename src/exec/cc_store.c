@@ -2,7 +2,8 @@
  *
  * cc_store.c - directories and files for compiled libraries; see cc_store.h.
  *
- * The cache is $SQLGRAD_CACHE, $XDG_CACHE_HOME/sqlgrad or ~/.cache/sqlgrad.  An entry is KEY.so.  It is made in a
+ * The cache is $SQLGRAD_CACHE, $XDG_CACHE_HOME/sqlgrad or ~/.cache/sqlgrad.  An entry is KEY.so, or KEY.note, a
+ * few words about what was compiled.  It is made in a
  * working directory beside it and moved there by rename, so processes need not wait for each other; what is not
  * whole or not ours is not loaded, and made again.  Each process holds a lock on its working directory: one that
  * can be locked belongs to nobody any more. */
@@ -306,38 +307,63 @@ bool file_seal(int dir, const char *name, const char *key)
     return fd >= 0 && close(fd) == 0 && ok;
 }
 
-bool file_sound(int dir, const char *name, const char *key)
+/* The bytes of a sound file without the seal; NULL if it is not. */
+static uint8_t *sound_bytes(int dir, const char *name, const char *key, size_t *n)
 {
     const int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     uint8_t seal[SEAL_BYTES];
-    size_t n;
-    uint8_t *p = own_bytes(fd, &n);
-    bool ok = p && n > SEAL_BYTES;
+    uint8_t *p = own_bytes(fd, n);
+    bool ok = p && *n > SEAL_BYTES;
 
     if (ok) {
-        seal_of(seal, key, p, n - SEAL_BYTES);
-        ok = !memcmp(seal, p + n - SEAL_BYTES, SEAL_BYTES);
+        *n -= SEAL_BYTES;
+        seal_of(seal, key, p, *n);
+        ok = !memcmp(seal, p + *n, SEAL_BYTES);
     }
     if (ok)
         futimens(fd, NULL);             /* used now: the oldest go first */
-    mem_free(p);
+    else
+        mem_free(p);
     if (fd >= 0)
         close(fd);
+    return ok ? p : NULL;
+}
+
+bool file_sound(int dir, const char *name, const char *key)
+{
+    size_t n;
+    uint8_t *p = sound_bytes(dir, name, key, &n);
+
+    mem_free(p);
+    return p != NULL;
+}
+
+bool file_sealed(int dir, const char *name, const char *key, char *out, size_t size)
+{
+    size_t n = 0;
+    uint8_t *p = sound_bytes(dir, name, key, &n);
+    const bool ok = p && n < size;
+
+    if (ok)
+        memcpy(out, p, n);
+    out[ok ? n : 0] = 0;
+    mem_free(p);
     return ok;
 }
 
 /* ---- the bound of the cache ---- */
 
-typedef struct CacheEntry { char name[KEY_DIGITS + 4]; struct timespec used; off_t size; } CacheEntry;
+typedef struct CacheEntry { char name[KEY_DIGITS + sizeof ".note"]; struct timespec used; off_t size; } CacheEntry;
 
 static bool entry_read(int dir, const char *name, CacheEntry *out)
 {
     struct stat st;
 
-    if (strspn(name, "0123456789abcdef") != KEY_DIGITS || strcmp(name + KEY_DIGITS, ".so") ||
+    if (strspn(name, "0123456789abcdef") != KEY_DIGITS ||
+        (strcmp(name + KEY_DIGITS, ".so") && strcmp(name + KEY_DIGITS, ".note")) ||
         fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
-    memcpy(out->name, name, sizeof out->name);
+    memcpy(out->name, name, strlen(name) + 1);
     out->used = st.st_mtim;
     out->size = st.st_size;
     return true;

@@ -31,6 +31,8 @@ void file_head(int dir, const char *name, char *out, size_t n);
 /* A sealed file ends with a digest of its key and its bytes. */
 bool file_seal(int dir, const char *name, const char *key);
 bool file_sound(int dir, const char *name, const char *key);
+/* What was sealed, of at most n - 1 bytes, and a NUL; false: it is not sound. */
+bool file_sealed(int dir, const char *name, const char *key, char *out, size_t n);
 /* A sealed file of w moves into the cache, at once; others see all of it or nothing.  The oldest entries go. */
 bool cache_publish(const Work *w, const Place *cache, const char *name);
 

@@ -19,6 +19,7 @@ typedef struct EngineOpts {
     volatile int *stop;         /* set from a signal handler: long phases end with E_STOPPED */
     bool no_loops;              /* native: tuple lists only; nothing is compiled */
     bool all_loops;             /* native: compile nests however little they have to do */
+    bool no_tune;               /* native: nests keep the schedule that the model ranks first; no trials of others */
     bool times;                 /* native: keep what each block took, for block_seconds */
     const char *keep_c;         /* native: a file that generated C is added to, made by the caller; or NULL */
     /* native: called where it must do without a compiler; or NULL */

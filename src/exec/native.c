@@ -544,6 +544,7 @@ static Code native_run(Engine *e, Block *const *target, int n_targets, bool new_
 
     (void)new_step;                     /* versions tell */
     n->err = err;
+    trials_go_on(n);
     if (!replay_run(n, target, n_targets, &over))
         return done(n, false);
     if (over)

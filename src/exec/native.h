@@ -24,6 +24,7 @@
  *   native_compute.c  numeric phase: rows, sums, picks
  *   native_nest.c     blocks as loop nests in place of tuple lists: what is lowered and compiled
  *   native_sweep.c    nests at work: lanes in parts, blocks of lanes
+ *   native_trial.c    which of a nest's schedules is fastest here
  *   native_want.c     which rows anyone will read
  *   native_replay.c   steps that do what the step before did
  *   native_pool.c     threads */
@@ -408,6 +409,7 @@ struct Native {
     uint64_t n_runs, n_settled, settled_before, wants_ver, wants_settled;
     size_t width;               /* lanes of a block; 0: not chosen yet */
     struct NestLib *libs; double code_seconds;
+    struct Trials *trials; int trying;      /* trying: nests on trial (native_trial.c) */
     Map text_of; struct NestText *nest_text; int n_nest_texts;      /* texts of nests, each compiled once */
     struct Replay *replay; uint64_t n_plans;        /* plans settled so far */
     Rel **queue; int n_queue; size_t queue_L;   /* nests with lanes that run together, a part of the lanes at a time */
@@ -506,6 +508,7 @@ void rel_release(Native *n, Rel *r);                    /* its numbers, until it
 void rel_done(Native *n, Rel *r);                       /* it was computed: its sources have a reader less */
 bool native_evaluate(Native *n, Rel *r);                /* one relation, and what waits for it to be read */
 void native_count_readers(Native *n);
+void trials_go_on(Native *n);                           /* before a run: other schedules may be tried in it */
 void nest_drop(Native *n, Rel *r);
 void nest_close(Native *n);
 Code nest_explain(Engine *e, bool text, Buf *out, Err *err);

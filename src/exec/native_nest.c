@@ -2,13 +2,11 @@
  *
  * native_nest.c - blocks as loop nests, the symbolic part: what is known of the sources' rows, what can be lowered,
  * and the code for it.  All nests that are new are compiled together.  They run in native_sweep.c. */
-#include "exec/cc.h"
 #include "exec/native_nest.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PARTS  16                   /* of the lanes, and so of partial sums */
 #define MOST_BLOCKS 8                   /* lane blocks of a part: large sums are written once a part */
 #define LEAST_WORK 3e8                  /* multiply-adds of a run that are worth a compiler's time */
 
@@ -45,7 +43,7 @@ Parts nest_parts(Native *n, size_t L)
 }
 
 /* AVX-512 has 32 registers for vectors of any width. */
-static Target target_of(Native *n)
+Target nest_target(Native *n)
 {
     return (Target){ .f64 = n->o.f64, .W = (int)(kern_vector_bytes() / n->esz), .B = (int)nest_width(n),
                      .regs = kern_vector_bytes() == 64 ? 32 : 16,
@@ -374,6 +372,14 @@ static void compile_piece(void *arg, int k)
     p->rc = cc_load(&p->lib, p->text.s, &p->o, &p->e);
 }
 
+void nest_keep_lib(Native *n, const CcLib *lib)
+{
+    NestLib *l = ARENA_NEW(&n->arena, NestLib);
+
+    *l = (NestLib){ n->libs, *lib };
+    n->libs = l;
+}
+
 static void bind_code(Native *n, const CcLib *lib, const Target *t)
 {
     for (int k = 0; k < n->n_rels; k++) {
@@ -405,6 +411,16 @@ static void do_without(Native *n)
     }
 }
 
+size_t nest_lanes(const Rel *r)
+{
+    size_t lanes = 1;
+
+    for (int j = 0; r->plan.nest && r->plan.laned && j < plan_reads(r); j++)
+        if (r->plan.lane_col[j] >= 0)
+            lanes = r->src[plan_read_src(r, j)]->lay.L;
+    return lanes;
+}
+
 /* Decided once, by what the first nests have to do in one run. */
 static bool is_worth_it(Native *n)
 {
@@ -414,11 +430,7 @@ static bool is_worth_it(Native *n)
         return true;
     for (int k = 0; k < n->n_rels; k++) {
         const Rel *r = &n->rel[k];
-        size_t lanes = 1;
-        for (int j = 0; r->plan.nest && r->plan.laned && j < plan_reads(r); j++)
-            if (r->plan.lane_col[j] >= 0)
-                lanes = r->src[plan_read_src(r, j)]->lay.L;
-        work += r->plan.nest ? nest_work(&r->plan.nest->low.nest) * (double)lanes : 0;
+        work += r->plan.nest ? nest_work(&r->plan.nest->low.nest) * (double)nest_lanes(r) : 0;
     }
     return work >= LEAST_WORK;
 }
@@ -512,10 +524,8 @@ static bool take_pieces(Native *n, Piece *piece, int pieces, const Target *t)
         bad = !bad && piece[i].rc != OK ? &piece[i] : bad;
         if (piece[i].rc != OK)
             continue;
-        NestLib *lib = ARENA_NEW(&n->arena, NestLib);
-        *lib = (NestLib){ n->libs, piece[i].lib };
-        n->libs = lib;
-        bind_code(n, &lib->lib, t);
+        nest_keep_lib(n, &piece[i].lib);
+        bind_code(n, &piece[i].lib, t);
     }
     n->code_seconds += longest;
     if (!bad)
@@ -532,7 +542,7 @@ static bool take_pieces(Native *n, Piece *piece, int pieces, const Target *t)
 
 bool nest_compile(Native *n)
 {
-    const Target t = target_of(n);
+    const Target t = nest_target(n);
 
     if (!any_new(n))
         return true;
@@ -548,7 +558,10 @@ bool nest_compile(Native *n)
         return true;
     }
     compile_pieces(n, piece, pieces);
-    return take_pieces(n, piece, pieces, &t);
+    if (!take_pieces(n, piece, pieces, &t))
+        return false;
+    trials_find(n, &t);
+    return true;
 }
 
 double nest_seconds(const Engine *e)
@@ -558,6 +571,7 @@ double nest_seconds(const Engine *e)
 
 void nest_close(Native *n)
 {
+    trials_close(n);
     for (NestLib *l = n->libs; l; l = l->next)
         cc_close(&l->lib);
     n->libs = NULL;
@@ -589,7 +603,7 @@ static void explain_rel(const Rel *r, Buf *out)
 Code nest_explain(Engine *e, bool text, Buf *out, Err *err)
 {
     Native *n = (Native *)e;
-    const Target t = target_of(n);
+    const Target t = nest_target(n);
 
     (void)err;
     if (text)

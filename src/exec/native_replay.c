@@ -198,12 +198,12 @@ void replay_learn(Native *n, Block *const *target, int n_targets)
 
     if (same && y->on)
         return;
-    if (same) {
+    if (same && !n->trying) {
         write_down(n, y);
         return;
     }
     replay_forget(n);
-    if (n->have_batch || n->trace || y->n_forgotten >= MOST_FORGOTTEN)
+    if (n->have_batch || n->trace || n->trying || y->n_forgotten >= MOST_FORGOTTEN)
         return;
     y->target = ARENA_ARRAY(&y->arena, Block *, n_targets + 1);
     memcpy(y->target, target, (size_t)n_targets * sizeof *target);

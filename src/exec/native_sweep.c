@@ -330,7 +330,9 @@ static void run_part(void *arg, int part)
             run_copies(t->n, np, b0, b1 < t->parts.blocks ? b1 : t->parts.blocks);
         } else {
             part_buffers(t, np, part, p);
+            const double began = trial_begins(t->n, np);
             np->fn(p, (int64_t)b0, (int64_t)(b1 < t->parts.blocks ? b1 : t->parts.blocks), (int64_t)t->L, 0);
+            trial_ends(t->n, np, part, began);
         }
         if (t->n->trace && !t->n->pool)
             r->spent.computing += native_seconds(t->n) - from;
@@ -395,7 +397,9 @@ bool nest_flush(Native *n)
         if (ok && np->low.nest.sum_lanes && t.parts.n > 1)
             sum_parts(n, np, t.parts.n);
         n->queue[k]->queued = false;
+        trial_counts(n, np);
     }
+    trials_turn(n, t.parts.blocks);
     const int done = n->n_queue;
     n->n_queue = 0;
     for (int k = 0; k < done; k++)
@@ -509,7 +513,11 @@ bool nest_compute(Native *n, Rel *r)
     } else if (want_parts(n, r)) {
         run_some(np, want_parts(n, r), r->n_parts);
     } else {
+        const double began = trial_begins(n, np);
         run_alone(n, np);
+        trial_ends(n, np, 0, began);
+        trial_counts(n, np);
+        trials_turn(n, 1);
     }
     r->lay.val_ver = ++n->clock;
     for (int c = 0; c < r->lay.n_cols; c++)

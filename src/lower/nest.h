@@ -143,6 +143,9 @@ bool nest_can(const Nest *n);
  * and neighbours become one loop where every access allows it; not the loop `split`, whose number may change.
  * Vectors, the order of sums and so every bit of the results follow from nest, W, B and f64 alone. */
 void nest_schedule(Nest *n, const Target *t);
+/* Schedules of a nest that was scheduled, its own first, then what the model ranks next of another sort; at most `most`.
+ * They differ in tiles, in the order of output loops and in what is written out, and give the same bits. */
+int nest_candidates(const Nest *n, const Target *t, Schedule *out, int most);
 /* May buffer b, which is read, be the one buffer that is written?  Of nests that were scheduled. */
 bool nest_may_overlay(const Nest *n, int b);
 /* What every file begins with: vector types, helpers, vector functions. */

@@ -4,8 +4,9 @@
  * written out.
  *
  * First the nest is made plainer.  Then come the choices that the bits of sums depend on, by rules over the nest and
- * the target: the vector loop, the order of reduction loops, how many ways a sum is split.  Tiles and the number of
- * iterations written out change no bit; they are the best by a model of the machine. */
+ * the target: the vector loop, the order of reduction loops, how many ways a sum is split.  Tiles, the order of output
+ * loops and the number of iterations written out change no bit; they are the best by a model of the machine, or those
+ * of a few that the model ranks first which turn out fastest. */
 #include "lower/gen.h"
 
 #include <string.h>
@@ -320,8 +321,11 @@ static int vector_loop(const Nest *n)
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
 enum { MIN_BODY = 32, MAX_BODY = 320, LATENCY = 5, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64,
-       MIN_USES = 4, MOST_TURNED = 16, TURN_BLOCKS = 8, FAR = 2048 };
+       MIN_USES = 4, MOST_TURNED = 16, TURN_BLOCKS = 8, FAR = 2048, MOST_LISTED = 12 };
 enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
+#define MOST_COST 1.6                           /* of what the model ranks first: others are not worth a trial */
+
+typedef struct Ranked { Schedule s; double cost; } Ranked;
 
 typedef struct Model {
     Nest *n;
@@ -342,6 +346,7 @@ typedef struct Model {
     bool places;                        /* winners' places are kept: constants and masks take registers as well */
     Schedule best;
     double best_cost;
+    Ranked *list; int n_list;           /* the best of each sort, the best first; NULL: only the best of all is looked for */
 } Model;
 
 static int64_t steps_of(const Model *m, int l)
@@ -646,22 +651,17 @@ static double copies(const Model *m)
     return c;
 }
 
-static void rank_schedule(Model *m)
+/* The schedule that the model stands at. */
+static void schedule_here(const Model *m, Schedule *s)
 {
     const Nest *n = m->n;
-    const double text = copies(m) * body_size(m);
-    const double cost = tiles(m) * tile_cost(m) * (1 + 0.1 * text / m->most_body);
-
-    if (m->best_cost >= 0 && cost >= m->best_cost * 0.999)
-        return;
-    m->best_cost = cost;
-    Schedule *s = &m->best;
-    *s = n->sched;
-    for (int l = 0; l < n->n_loops; l++)
-        *(l < n->n_out ? &s->tile[l] : &s->unroll[l]) = (int)m->f[l];
     double ignored;
     const int inner = innermost(m, &ignored);
     int at = 0;
+
+    *s = n->sched;
+    for (int l = 0; l < n->n_loops; l++)
+        *(l < n->n_out ? &s->tile[l] : &s->unroll[l]) = (int)m->f[l];
     for (int l = n->n_out; l < n->n_loops; l++)
         if (m->outer[l])
             s->order[at++] = l;
@@ -673,6 +673,50 @@ static void rank_schedule(Model *m)
     for (int k = 0; k < m->n_red; k++)
         s->order[at++] = m->red[k];
     s->lane_tile = n->sum_lanes ? 1 : (int)m->f[LANE_VAR];
+}
+
+/* Of one sort: they run through the loops in one order, and no side of one tile is half as long again as the other's. */
+static bool schedules_alike(const Model *m, const Schedule *a, const Schedule *b)
+{
+    bool alike = !memcmp(a->order, b->order, sizeof a->order) && a->lane_tile == b->lane_tile;
+
+    for (int l = 0; l < m->n->n_out; l++)
+        alike = alike && 2 * a->tile[l] < 3 * b->tile[l] && 2 * b->tile[l] < 3 * a->tile[l];
+    return alike;
+}
+
+/* Into the list, unless one of its sort is better; those of its sort that are not go. */
+static void list_schedule(Model *m, double cost)
+{
+    Ranked new = { .cost = cost };
+    int at = 0, n = 0;
+
+    if (m->n_list == MOST_LISTED && cost >= m->list[m->n_list - 1].cost)
+        return;
+    schedule_here(m, &new.s);
+    for (at = 0; at < m->n_list && m->list[at].cost <= cost; at++)
+        if (schedules_alike(m, &m->list[at].s, &new.s))
+            return;
+    for (int k = n = at; k < m->n_list; k++)
+        if (!schedules_alike(m, &m->list[k].s, &new.s))
+            m->list[n++] = m->list[k];
+    n -= n == MOST_LISTED;
+    memmove(m->list + at + 1, m->list + at, (size_t)(n - at) * sizeof *m->list);
+    m->list[at] = new;
+    m->n_list = n + 1;
+}
+
+static void rank_schedule(Model *m)
+{
+    const double text = copies(m) * body_size(m);
+    const double cost = tiles(m) * tile_cost(m) * (1 + 0.1 * text / m->most_body);
+
+    if (m->list) {
+        list_schedule(m, cost);
+    } else if (m->best_cost < 0 || cost < m->best_cost * 0.999) {
+        m->best_cost = cost;
+        schedule_here(m, &m->best);
+    }
 }
 
 /* With ways, the rounds of the innermost loop go to them in turn, however many are written out. */
@@ -958,8 +1002,6 @@ static void choose_outer(Model *m)
             break;
         }
     }
-    for (int k = 0; k < n->n_opds; k++)
-        m->speed[k] = n->opd[k].kind != OPD_load || all_bytes(m, &n->opd[k]) <= L2 ? 24 : 10;
 }
 
 /* ---- sums over lanes alone ---- */
@@ -1113,13 +1155,41 @@ static void schedule_turned(Model *m)
         }
 }
 
+/* What the model knows of a nest before its loops have an order. */
+static void model_nest(Model *m, Nest *n, const Target *t)
+{
+    *m = (Model){ .n = n, .t = t, .W = t->W, .number = t->f64 ? 8 : 4, .blocks = t->blocks, .best_cost = -1 };
+    m->max_live = t->regs == 32 ? 30 : 15;
+    m->max_tile = t->regs == 32 ? 24 : 12;
+    for (int k = 0; k < n->n_aggs; k++) {
+        m->n_accs += n->agg[k].keep_place ? 2 : 1;
+        m->places |= n->agg[k].keep_place && t->regs == 32;
+        mark_loads(m, n->agg[k].e);
+    }
+    m->round = t->regs == 32 && !m->places ? 8 : 16;
+    for (int l = 0; l < N_VARS; l++)
+        m->f[l] = 1;
+}
+
+/* … and when it is known which loops stand outside the tiles. */
+static void model_sizes(Model *m)
+{
+    const Nest *n = m->n;
+
+    for (int k = 0; k < n->n_opds; k++)
+        m->speed[k] = n->opd[k].kind != OPD_load || all_bytes(m, &n->opd[k]) <= L2 ? 24 : 10;
+    m->rounds = n->sum_lanes && !n->sched.lanes_first ? SOME_BLOCKS : 1;
+    for (int l = n->n_out; l < n->n_loops; l++)
+        m->rounds *= m->outer[l] ? 1 : (double)steps_of(m, l) * (n->loop[l].box || n->loop[l].lo == n->made ? 1 : 0.6);
+    m->most_body = nest_work(n) / 100;
+    m->most_body = m->most_body < MIN_BODY ? MIN_BODY : m->most_body > MAX_BODY ? MAX_BODY : m->most_body;
+}
+
 void nest_schedule(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
-    Model m = { .n = n, .t = t, .W = t->W, .number = t->f64 ? 8 : 4, .blocks = t->blocks, .best_cost = -1 };
+    Model m;
 
-    m.max_live = t->regs == 32 ? 30 : 15;
-    m.max_tile = t->regs == 32 ? 24 : 12;
     plainer(n);
     *s = (Schedule){ .lane_tile = 1, .ways = 1 };
     for (int l = 0; l < MAX_LOOPS; l++) {
@@ -1128,14 +1198,7 @@ void nest_schedule(Nest *n, const Target *t)
     }
     s->vec = n->lanes ? packed_loop(n, t) : vector_loop(n);
     s->packed = n->lanes && s->vec >= 0;
-    for (int k = 0; k < n->n_aggs; k++) {
-        m.n_accs += n->agg[k].keep_place ? 2 : 1;
-        m.places |= n->agg[k].keep_place && t->regs == 32;
-        mark_loads(&m, n->agg[k].e);
-    }
-    m.round = t->regs == 32 && !m.places ? 8 : 16;
-    for (int l = 0; l < N_VARS; l++)
-        m.f[l] = 1;
+    model_nest(&m, n, t);
     const int turned = turned_loop(n, t);
     if (turned >= 0) {
         s->vec = turned;
@@ -1145,12 +1208,106 @@ void nest_schedule(Nest *n, const Target *t)
         return;
     }
     choose_outer(&m);
-    m.rounds = n->sum_lanes && !s->lanes_first ? SOME_BLOCKS : 1;
-    for (int l = n->n_out; l < n->n_loops; l++)
-        m.rounds *= m.outer[l] ? 1 : (double)steps_of(&m, l) * (n->loop[l].box || n->loop[l].lo == n->made ? 1 : 0.6);
-    m.most_body = nest_work(n) / 100;
-    m.most_body = m.most_body < MIN_BODY ? MIN_BODY : m.most_body > MAX_BODY ? MAX_BODY : m.most_body;
+    model_sizes(&m);
     try_orders(&m);
     if (m.best_cost >= 0)
         *s = m.best;
+}
+
+/* ---- other schedules with the same bits ---- */
+
+/* Is it made of stored numbers alone?  Where a key is a number of the text, to multiply by it may be nothing. */
+static bool of_loads(const Nest *n, const Expr *e)
+{
+    bool all = e->op != OP_lit_int && e->op != OP_lit_real && (e->op != OP_col || n->opd[e->col].kind == OPD_load);
+
+    for (int k = 0; k < e->n_args; k++)
+        all = all && of_loads(n, e->arg[k]);
+    return all;
+}
+
+/* Nothing is added behind these without their own result in between; behind a choice it may be, in either branch. */
+static bool leaves_products(const Nest *n, const Expr *e)
+{
+    return e->op == OP_neg || e->op == OP_abs || ((e->op == OP_mul || e->op == OP_div) && of_loads(n, e));
+}
+
+/* Is a product added to something, here or in a function?  Whether the two are rounded once or twice is the compiler's
+ * choice, and may depend on where the product stands. */
+static bool adds_product(const Nest *n, const Expr *e)
+{
+    bool any = false;
+
+    for (int k = 0; k < e->n_args; k++) {
+        const Expr *a = e->arg[k];
+        any |= adds_product(n, a) || (!leaves_products(n, e) && (a->op == OP_mul || a->op == OP_neg));
+    }
+    return any;
+}
+
+/* The loops that an expression's value depends on. */
+static uint32_t loops_read(const Nest *n, const Expr *e)
+{
+    uint32_t loops = 0;
+
+    for (int k = 0; k < e->n_args; k++)
+        loops |= loops_read(n, e->arg[k]);
+    if (e->op != OP_col)
+        return loops;
+    for (int l = 0; l < n->n_loops; l++)
+        loops |= n->opd[e->col].at.k[l] ? 1u << l : 0;
+    return loops | (n->opd[e->col].kind == OPD_load && n->buf[n->opd[e->col].index].lanes ? 1u << LANE_VAR : 0);
+}
+
+/* Do the bits follow from what all schedules of the list have in common?  A product that is added up stands beside the
+ * sum wherever it depends on all loops. */
+static bool schedule_keeps_bits(const Nest *n)
+{
+    const uint32_t all = ((1u << n->n_loops) - 1) | (n->lanes ? 1u << LANE_VAR : 0);
+    bool ok = !n->n_conds && n->n_aggs > 0 && !n->sched.turned;
+
+    for (int k = 0; ok && k < n->n_aggs; k++)
+        ok = !adds_product(n, n->agg[k].e) && loops_read(n, n->agg[k].e) == all;
+    for (int k = 0; ok && k < n->n_stores; k++)
+        ok = !adds_product(n, n->store[k].e);
+    return ok;
+}
+
+/* The loops as the nest's schedule has them. */
+static void model_order(Model *m)
+{
+    const Schedule *s = &m->n->sched;
+    int last = 0;
+
+    for (int k = 0; k < m->n->n_loops; k++)
+        last = s->order[k] < m->n->n_out ? k : last;
+    for (int k = 0; k < m->n->n_loops; k++) {
+        if (s->order[k] < m->n->n_out)
+            continue;
+        if (k < last)
+            m->outer[s->order[k]] = true;
+        else
+            m->red[m->n_red++] = s->order[k];
+    }
+}
+
+int nest_candidates(const Nest *n, const Target *t, Schedule *out, int most)
+{
+    Ranked list[MOST_LISTED];
+    Nest copy = *n;
+    Model m;
+    int k = 1;
+
+    out[0] = n->sched;
+    if (most < 2 || !schedule_keeps_bits(n))
+        return 1;
+    model_nest(&m, &copy, t);
+    model_order(&m);
+    model_sizes(&m);
+    m.list = list;
+    try_tiles(&m, 0, m.max_tile, 3);
+    for (int i = 0; i < m.n_list && k < most; i++)
+        if (list[i].cost <= MOST_COST * list[0].cost && !schedules_alike(&m, &list[i].s, &out[0]))
+            out[k++] = list[i].s;
+    return k;
 }

@@ -234,6 +234,41 @@ static void unusable_caches(void)
     check_clean(0);
 }
 
+/* A note is found again, or there is none: whatever befell the file. */
+static void notes(void)
+{
+    char note[8], entry[200], line[300];
+
+    fresh_start();
+    CHECK(!cc_recall("text", note, sizeof note));
+    cc_remember("text", "3 words");
+    cc_remember("other", "1");
+    CHECK(cc_recall("text", note, sizeof note) && !strcmp(note, "3 words"));
+    CHECK(!cc_recall("text", note, sizeof note - 1) && !*note);
+    cc_remember("text", "2");
+    CHECK(cc_recall("text", note, sizeof note) && !strcmp(note, "2"));
+    check_clean(2);
+    CHECK(system("rm $SQLGRAD_CACHE/*") == 0);
+    static const char *const harm[] = { ": > $e", "truncate -s 20 $e", "truncate -s -1 $e", "printf 4 | dd of=$e bs=1 conv=notrunc "
+                                        "2>/dev/null", "chmod 666 $e", "rm $e; mkfifo -m 600 $e" };
+    for (size_t k = 0; k < COUNT_OF(harm); k++) {
+        cc_remember("text", "2");
+        CHECK(cc_recall("text", note, sizeof note));
+        CHECK_INT(count_files(cache, "", entry, sizeof entry), 1);
+        snprintf(line, sizeof line, "e=%s; %s", entry, harm[k]);
+        CHECK(system(line) == 0);
+        CHECK(!cc_recall("text", note, sizeof note));
+        CHECK(system("rm -f $SQLGRAD_CACHE/*") == 0);
+    }
+    setenv("SQLGRAD_CACHE", "/proc/sqlgrad/cache", 1);
+    cc_remember("text", "2");
+    CHECK(!cc_recall("text", note, sizeof note));
+    setenv("SQLGRAD_CC", "/nonexistent", 1);
+    cc_remember("text", "2");
+    CHECK(!cc_recall("text", note, sizeof note));
+    fresh_start();
+}
+
 static void add_in_child(int times)
 {
     for (int k = 0; k < times; k++) {
@@ -473,7 +508,7 @@ static void digests(void)
 static const UnitTest tests[] = {
     { "digests", digests }, { "compile, call, find again", compiles_and_finds }, { "where the cache is", other_caches },
     { "damaged cache entries", damaged_entries }, { "unusable caches", unusable_caches },
-    { "several processes at once", several_processes }, { "missing compilers", missing_compilers },
+    { "notes", notes }, { "several processes at once", several_processes }, { "missing compilers", missing_compilers },
     { "failing compilers", failing_compilers }, { "a compiler without -march=native", no_native_tuning },
     { "an upgraded compiler", upgraded_compiler }, { "a hanging compiler", hanging_compiler },
     { "a killed process", killed_process }, { "SIGCHLD ignored", children_ignored },

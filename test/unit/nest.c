@@ -5,7 +5,7 @@
  *
  * Numbers are small multiples of 1/8, and what jumps (comparisons, floor, winners) is only fed with what every
  * precision computes exactly; so any difference beyond rounding is a fault.  Buffers start poisoned, and the slack
- * behind them holds NaN. */
+ * behind them holds NaN.  Other schedules that the model ranks first give the same bits. */
 #include "unit.h"
 
 #include "exec/cc.h"
@@ -13,13 +13,14 @@
 
 #include <stdlib.h>
 
-enum { MAX_BUFS = 8, SLACK = NEST_SLACK };
+enum { MOST_SCHEDULES = 4, NEXT_CODE = 10000, MAX_BUFS = 8, SLACK = NEST_SLACK };
 
 typedef struct Case {
     Nest n;
     int n_lanes;                        /* 1 without lanes */
     int64_t end;                        /* of the split loop's iterations */
     bool odd;                           /* inputs hold infinities and NaN */
+    Schedule sched[MOST_SCHEDULES]; int n_scheds;
     double *in[MAX_BUFS], *want[MAX_BUFS];      /* row * n_lanes + lane */
     double *size[MAX_BUFS];             /* of what was added up: a measure for rounding */
     bool *set[MAX_BUFS];
@@ -27,6 +28,8 @@ typedef struct Case {
 
 static Arena arena;
 static uint64_t seed;
+static double rough;                    /* inputs are so much larger */
+static int compared;                    /* schedules whose bits were compared with those of the first */
 
 static int64_t draw(int64_t lo, int64_t hi)
 {
@@ -306,7 +309,7 @@ static void lay_out(const Case *c, const Target *t, void **p)
             for (size_t lane = 0; lane < (b->lanes ? (size_t)c->n_lanes : 1); lane++)
                 if (!b->written)
                     put_real(p[k], place_of(c, k, row, lane, W),
-                             c->in[k][b->lanes ? row * (size_t)c->n_lanes + lane : row], t->f64);
+                             c->in[k][b->lanes ? row * (size_t)c->n_lanes + lane : row] * (1 + rough), t->f64);
     }
 }
 
@@ -348,18 +351,63 @@ static double worst(const Case *c, const Target *t, void *const *p)
     return bad;
 }
 
+static NestFn *fn_of(Case *c, const Target *t, const CcLib *lib, int schedule, Buf *name)
+{
+    NestFn *f;
+
+    c->n.code = c->n.id + schedule * NEXT_CODE;
+    nest_name(name, &c->n, t);
+    c->n.code = c->n.id;
+    void *sym = cc_symbol(lib, name->s);
+    memcpy(&f, &sym, sizeof f);
+    return f;
+}
+
+/* On numbers whose sums are rounded. */
+static bool run_rough(Case *c, const Target *t, const CcLib *lib, int schedule, void **p)
+{
+    Buf name = { 0 };
+    NestFn *f = fn_of(c, t, lib, schedule, &name);
+
+    rough = 0.1;
+    lay_out(c, t, p);
+    rough = 0;
+    if (f)
+        call_in_parts(c, t, f, p);
+    buf_free(&name);
+    return f != NULL;
+}
+
+static void check_bits(Case *c, const Target *t, const CcLib *lib, int schedule)
+{
+    void *p[MAX_BUFS] = { 0 }, *want[MAX_BUFS] = { 0 };
+    bool same = run_rough(c, t, lib, 0, want) && run_rough(c, t, lib, schedule, p);
+
+    for (int k = 0; k < c->n.n_bufs; k++) {
+        same = same && !memcmp(p[k], want[k], numbers(c, k, (size_t)t->B) * (t->f64 ? 8 : 4));
+        mem_free((char *)p[k] - SLACK);
+        mem_free((char *)want[k] - SLACK);
+    }
+    if (!same) {
+        char why[100];
+        snprintf(why, sizeof why, " of nest %d, schedule %d, W = %d, B = %d, %s", c->n.id, schedule, t->W, t->B,
+                 t->f64 ? "double" : "float");
+        unit_wrong(__LINE__, "other bits", why);
+    }
+    compared++;
+}
+
 static void check_case(Case *c, const Target *t, const CcLib *lib)
 {
     Buf name = { 0 };
     void *p[MAX_BUFS] = { 0 };
+    NestFn *f = fn_of(c, t, lib, 0, &name);
 
-    nest_name(&name, &c->n, t);
-    void *sym = cc_symbol(lib, name.s);
-    NestFn *f;
-    memcpy(&f, &sym, sizeof f);
     lay_out(c, t, p);
     if (f)
         call_in_parts(c, t, f, p);
+    for (int k = 1; k < c->n_scheds; k++)
+        check_bits(c, t, lib, k);
     const double bad = f ? worst(c, t, p) : 1e30;
     if (bad > (t->f64 ? 1e-12 : 2e-5)) {
         char why[100];
@@ -395,6 +443,20 @@ static void shake(Nest *n)
     s->lanes_first = n->sum_lanes && draw(0, 1);
 }
 
+/* By each of its schedules. */
+static void add_texts(Case *c, const Target *t, Buf *text)
+{
+    const Schedule first = c->n.sched;
+
+    for (int k = 0; k < c->n_scheds; k++) {
+        c->n.code = c->n.id + k * NEXT_CODE;
+        c->n.sched = k ? c->sched[k] : first;
+        nest_text(text, &c->n, t);
+    }
+    c->n.code = c->n.id;
+    c->n.sched = first;
+}
+
 /* Compile all cases and check each.  False: there is no compiler. */
 static bool run_cases(Case **c, int n, const Target *t, bool shaken)
 {
@@ -408,9 +470,10 @@ static bool run_cases(Case **c, int n, const Target *t, bool shaken)
         make_want(c[k]);
         CHECK(nest_can(&c[k]->n));
         nest_schedule(&c[k]->n, t);
+        c[k]->n_scheds = shaken ? 1 : nest_candidates(&c[k]->n, t, c[k]->sched, MOST_SCHEDULES);
         if (shaken)
             shake(&c[k]->n);
-        nest_text(&text, &c[k]->n, t);
+        add_texts(c[k], t, &text);
     }
     const Code code = cc_load(&lib, text.s, &o, &e);
     if (code != OK) {
@@ -953,6 +1016,7 @@ static void random_nests(void)
             break;
         arena_free(&arena);
     }
+    printf("# %d schedules gave the same bits as the first\n", compared);
     arena_free(&arena);
 }
 
