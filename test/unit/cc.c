@@ -464,7 +464,7 @@ static void kept_text(void)
     CHECK_INT(try_add(&(CcOpts){ .keep = path }), 0);
     file_head(AT_FDCWD, path, text, sizeof text);
     snprintf(want, sizeof want, "#ifndef PART\n#define PART 1\n#endif\n\n#if PART == 1\n/* -DPART=1: cc -DCOMMENT=* / -march=native -O2 -std=gnu11 -fno-math-errno -fno-trapping-math "
-             "-ffp-contract=fast -shared -fPIC -w -o n.so %s -lm */\n%s#endif\n", path, add_text);
+             "-ffp-contract=fast --param=avoid-fma-max-bits=0 -shared -fPIC -w -o n.so %s -lm */\n%s#endif\n", path, add_text);
     CHECK_STR(text, want);
     setenv("SQLGRAD_CC", "/nonexistent", 1);        /* added to the file although nothing comes of it */
     CcLib lib;
