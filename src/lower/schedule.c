@@ -321,7 +321,8 @@ static int vector_loop(const Nest *n)
  * numbers are fitted to timings of convolutions and products; what they rank first is within 10 % of the best. */
 
 enum { MIN_BODY = 32, MAX_BODY = 320, LATENCY = 5, MAX_FULL = 3, SOME_BLOCKS = 8, MIN_BLOCK = 64,
-       MIN_USES = 4, MOST_TURNED = 16, TURN_BLOCKS = 8, FAR = 2048, MOST_LISTED = 12 };
+       MIN_USES = 4, MOST_TURNED = 16, TURN_BLOCKS = 8, FAR = 2048, MOST_LISTED = 12,
+       FAR_BYTES = 512 };
 enum { L1 = 24 << 10, L2 = 384 << 10 };         /* bytes that stay, beside others */
 #define MOST_COST 1.6                           /* of what the model ranks first: others are not worth a trial */
 
@@ -498,6 +499,18 @@ static double all_bytes(const Model *m, const Operand *o)
     return bytes_of(m, o, points);
 }
 
+/* How many bytes lie between the vectors that neighbouring rounds load.  Products of plain matrices read a few lines of
+ * one row, then of the next: such lines fall into few sets of the cache, so that some of them are fetched again, and
+ * nothing fetches them ahead. */
+static int64_t jumps(const Model *m, const Operand *o)
+{
+    const int v = m->n->sched.vec, in = m->n_red ? m->red[m->n_red - 1] : -1;
+
+    if (in < 0 || v < 0 || in == v || m->n->lanes || o->kind != OPD_load || o->at.k[v] != 1)
+        return 0;
+    return (o->at.k[in] < 0 ? -o->at.k[in] : o->at.k[in]) % ((int64_t)1 << 40) * m->number;
+}
+
 /* Cycles to read what is new in the next tile along output loop `inner`. */
 static double traffic(const Model *m, int inner)
 {
@@ -514,10 +527,10 @@ static double traffic(const Model *m, int inner)
         const Operand *o = &m->n->opd[k];
         if (o->kind != OPD_load || !m->in_agg[k])
             continue;
-        const double bytes = bytes_of(m, o, here);
+        const double bytes = bytes_of(m, o, here), speed = jumps(m, o) >= 4 * FAR_BYTES ? m->speed[k] / 4 : m->speed[k];
         all += bytes;
-        new_all += bytes / m->speed[k];
-        new_inner += (bytes_of(m, o, both) - bytes) / m->speed[k];
+        new_all += bytes / speed;
+        new_inner += (bytes_of(m, o, both) - bytes) / speed;
     }
     return all > L1 ? new_all : new_inner;
 }
@@ -566,6 +579,17 @@ static double mask_ops(const Model *m, double products)
     return known ? ops / 4 : ops;
 }
 
+/* Vectors that the body loads from lines far apart. */
+static double far_loads(const Model *m)
+{
+    double far = 0;
+
+    for (int k = 0; k < m->n->n_opds; k++)
+        if (m->in_agg[k] && jumps(m, &m->n->opd[k]) >= FAR_BYTES)
+            far += distinct(m, &m->n->opd[k].at, lane_step(m->n, &m->n->opd[k]), m->f);
+    return far;
+}
+
 /* One register tile, from its first load to its last store. */
 static double tile_cost(const Model *m)
 {
@@ -586,7 +610,7 @@ static double tile_cost(const Model *m)
                 : n->agg[k].e->op == OP_mul ? 0 : T * U;
     in.ops += mask_ops(m, T * U * n->n_aggs);
     const double latency = LATENCY * U / n->sched.ways, issue = (in.ops + in.loads + 6) / 5.5;
-    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(latency, issue));
+    const double body = max2(max2(in.ops / 2, in.loads / 2), max2(latency, issue)) + far_loads(m) / 2;
     const double all = m->rounds / U * body * (1 + m->round / (16 + 4 * body)) + (1.5 * T + 6) * n->n_aggs / 2 + across + 4;
     double memory;
     innermost(m, &memory);
