@@ -39,13 +39,15 @@ struct Replay {
 
 /* ---- what can be written down ---- */
 
-/* May its buffers be released when they were read?  They may be twice as large as its numbers. */
+/* May its buffers be released when they were read?  Those it gets next time may be twice as large as its numbers. */
 static bool may_be_lent(const Native *n, const Rel *r)
 {
     size_t bytes = 0;
 
-    for (int c = 0; c < r->lay.n_cols; c++)
-        bytes += r->lay.col[c].kind == CK_val ? 2 * lay_size(&r->lay) * n->esz : 0;
+    for (int c = 0; c < r->lay.n_cols; c++) {
+        const size_t next = r->lay.col[c].kind == CK_val ? 2 * lay_size(&r->lay) * n->esz : 0;
+        bytes += next > r->lay.col[c].val_mem.cap ? next : r->lay.col[c].val_mem.cap;
+    }
     return r->b->kind != BLK_base && !r->kept && r->life == LIFE_step && !r->lay.masked && bytes >= LEAST_RELEASED;
 }
 
