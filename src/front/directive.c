@@ -850,23 +850,25 @@ static Block *directive_table(Binder *b, Reader *r, const char *usage)
 /* A learning rate as text, every :name in it replaced by its number. */
 static const char *rate_text(Binder *b, const DirArg *a)
 {
+    Arena *mem = &b->c->arena;
     Reader r = reader(b->c, a->at);
     size_t done = r.t.off;
-    Buf out = { 0 };
+    const char *text = "";
 
     while (r.t.kind != TOK_end) {
         if (r.t.kind != TOK_var) {
             advance(&r);
             continue;
         }
-        buf_add(&out, r.s + done, r.t.off - done);
+        const size_t from = done, to = r.t.off;
         done = r.t.off + r.t.len;
-        buf_real(&out, read_number(b, &r, "lr"));
+        const double number = read_number(b, &r, "lr");         /* it may not return */
+        Buf out = { 0 };
+        buf_real(&out, number);
+        text = arena_printf(mem, "%s%.*s%s", text, (int)(to - from), r.s + from, out.s);
+        buf_free(&out);
     }
-    buf_add(&out, r.s + done, (size_t)(a->at.off + a->at.len) - done);
-    const char *text = arena_strdup(&b->c->arena, out.s);
-    buf_free(&out);
-    return text;
+    return arena_printf(mem, "%s%.*s", text, (int)((size_t)(a->at.off + a->at.len) - done), r.s + done);
 }
 
 /* `lr = EXPR` is kept as text; other arguments are numbers, true, false, or a bare flag. */

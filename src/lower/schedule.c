@@ -552,7 +552,9 @@ static int innermost(const Model *m, double *cost)
 
     *cost = traffic(m, best);
     for (int l = n->n_out - 2; l >= 0; l--) {
-        const double c = steps_of(m, l) > m->f[l] && !bounds_outputs(n, l) ? traffic(m, l) : *cost;
+        if (steps_of(m, l) <= m->f[l] || bounds_outputs(n, l))
+            continue;
+        const double c = traffic(m, l);
         if (c < 0.8 * *cost) {
             *cost = c;
             best = l;
