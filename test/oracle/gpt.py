@@ -70,7 +70,7 @@ def loss(torch, p):
 
 
 ADAMW = {"--optimizer": "adamw(beta1=0.9, beta2=0.95, weight_decay=0.1)", "--lr": "5e-4"}
-RUNS = [("own", ADAMW, 3), ("clip", {**ADAMW, "--clip": "0.5", "--lr": "0.01"}, 3)]
+RUNS = [("own", {**ADAMW, "--lr": "5e-4 * (1 - step/steps)"}, 3), ("clip", {**ADAMW, "--clip": "0.5", "--lr": "0.01"}, 3)]
 
 
 def spec():
