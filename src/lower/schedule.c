@@ -1063,7 +1063,7 @@ static bool is_wide_along(const Nest *n, const Expr *e, int v)
     return any;
 }
 
-/* How far apart neighbouring rounds of the reduction loops read, at least: numbers of an operand with lanes. */
+/* How far apart neighbouring rounds of the reduction loops read, at least: numbers of an operand with lanes; 0: of none. */
 static int64_t least_stride(const Nest *n, const Target *t)
 {
     int64_t least = INT64_MAX;
@@ -1074,7 +1074,7 @@ static int64_t least_stride(const Nest *n, const Target *t)
             if (n->opd[k].kind == OPD_load && n->buf[n->opd[k].index].lanes && s && s < least)
                 least = s;
         }
-    return least * t->B;
+    return least < INT64_MAX ? least * t->B : 0;
 }
 
 /* Reduction loops stay inside the tile or go outside it, none depends on another loop.  Vectors of lanes would be read
