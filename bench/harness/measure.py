@@ -40,10 +40,15 @@ class Tools:
 
 # ---- before the turns ----
 
+def model_text(path):
+    """A model's text, with those it includes in their places."""
+    with open(path, encoding="utf-8") as f:
+        return re.sub(r"^-- @include '([^']*)'", lambda m: model_text(os.path.join(os.path.dirname(path), m[1])), f.read(), flags=re.M)
+
+
 def parameters(model):
     """Names of the tables after `-- @param` in a model's text."""
-    with open(os.path.join(data.TOP, model), encoding="utf-8") as f:
-        return re.findall(r"^-- @param\b[^\n]*\nCREATE TABLE (\w+)", f.read(), re.M)
+    return re.findall(r"^-- @param\b[^\n]*\nCREATE TABLE (\w+)", model_text(os.path.join(data.TOP, model)), re.M)
 
 
 def copy_tables(source, target, names):
