@@ -246,6 +246,8 @@ static Val load_value(Gen *g, const Operand *o)
         return g->in_scope ? (Val){ .s = s, .type = T_REAL } : named(g, T_REAL, false, s);
     }
     const char *at = gen_sum(g, here, a.k, g->in_scope, true), *ld = load_name(g, o, &step);
+    if (step && g->last)                /* those behind the last may lie far behind the buffer */
+        return named(g, T_REAL, true, gen_text(g, "%s_some(%s%s, %lld, %s)", ld, p, at, (long long)step, g->tail));
     return named(g, T_REAL, true, step ? gen_text(g, "%s(%s%s, %lld)", ld, p, at, (long long)step)
                                        : gen_text(g, "%s(%s%s)", ld, p, at));
 }

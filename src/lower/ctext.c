@@ -52,6 +52,18 @@ static int64_t points(const Text *x, bool reductions)
     return n;
 }
 
+static int64_t digit(const Gen *g, int l, const int64_t *from)
+{
+    return (g->off[l] - from[l]) / unit_of(g, l);
+}
+
+/* Does the point hold the last vector of a loop whose extent is no multiple of W? */
+static bool at_tail(const Gen *g, const int64_t *from)
+{
+    const int v = g->n->sched.vec;
+    return g->tail && v >= 0 && digit(g, v, from) == g->count[v] - 1;
+}
+
 /* Go to point number `at`, the innermost loop running fastest; `from` is the first point. */
 static void go_to(Text *x, bool reductions, int64_t at, const int64_t *from)
 {
@@ -64,11 +76,7 @@ static void go_to(Text *x, bool reductions, int64_t at, const int64_t *from)
         g->off[l] = from[l] + at % g->count[l] * unit_of(g, l);
         at /= g->count[l];
     }
-}
-
-static int64_t digit(const Gen *g, int l, const int64_t *from)
-{
-    return (g->off[l] - from[l]) / unit_of(g, l);
+    g->last = at_tail(g, from);
 }
 
 /* Go to the tile's point number `at` in the order of x->tile; returns its number in go_to's. */
@@ -85,14 +93,8 @@ static int64_t go_along_tile(Text *x, int64_t at, const int64_t *from)
     for (int i = 0; i < x->n_seq; i++)
         if (!is_reduction(g->n, x->seq[i]))
             number = number * g->count[x->seq[i]] + digit(g, x->seq[i], from);
+    g->last = at_tail(g, from);
     return number;
-}
-
-/* Does the point hold the last vector of a loop whose extent is no multiple of W? */
-static bool at_tail(const Gen *g, const int64_t *from)
-{
-    const int v = g->n->sched.vec;
-    return g->tail && v >= 0 && digit(g, v, from) == g->count[v] - 1;
 }
 
 /* ---- loops ---- */

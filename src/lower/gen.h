@@ -34,6 +34,7 @@ typedef struct Gen {
     int64_t count[N_VARS];      /* points that the innermost text holds */
     bool inner[N_VARS];         /* the variable changes inside the accumulate scope */
     const char *tail;           /* how many numbers the last vector of the loop along the vector holds; NULL: all */
+    bool last;                  /* the point has that vector */
     bool acc_wide[MAX_AGGS];    /* by aggregate: summed, or compared, in a vector */
     bool across;                /* and their results are numbers, across the vector */
     bool folds;                 /* or their results are those of one block of lanes, over the iterations in the vector */

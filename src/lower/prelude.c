@@ -125,6 +125,11 @@ static void prelude_blocks(Buf *out, const Target *t)
                   "    const vec x = ld(p);\n    return __builtin_shufflevector(x, x, ");
     prelude_digits(out, t, true);
     buf_puts(out, ");\n}\nFN vec ldk_each(const real *p, int64_t k) { vec r = { 0 }; EACH r[i] = p[i / B * k]; return r; }\n"
+                  "/* The first n numbers, the first n blocks. */\n"
+                  "FN vec ldk_each_some(const real *p, int64_t k, int64_t n)\n"
+                  "{\n    vec r = { 0 };\n    EACH if (i / B < n) r[i] = p[i / B * k];\n    return r;\n}\n"
+                  "FN vec ldk_blocks_some(const real *p, int64_t k, int64_t n)\n"
+                  "{\n    vec r = { 0 };\n    EACH if (i / B < n) r[i] = p[i / B * k + i % B];\n    return r;\n}\n"
                   "FN vec ldk_blocks(const real *p, int64_t k)\n{\n");
     for (int k = 0; k < t->W / t->B; k++)
         buf_printf(out, "    const block b0_%d = *(const block_at *)(p + %d * k);\n", k, k);
@@ -209,6 +214,8 @@ static void prelude_turn(Buf *out, const Target *t)
 static const char prelude_basics[] =
 "FN vec ld(const real *p) { return *(const vec_at *)p; }\n"
 "FN vec ldk(const real *p, int64_t k) { vec r = { 0 }; EACH r[i] = p[i * k]; return r; }\n"
+"/* The first n: those behind them may not be there to read. */\n"
+"FN vec ldk_some(const real *p, int64_t k, int64_t n) { vec r = { 0 }; EACH if (i < n) r[i] = p[i * k]; return r; }\n"
 "FN void st(real *p, vec x) { *(vec_at *)p = x; }\n"
 "FN void st_add(real *p, vec x, int add) { st(p, add ? ld(p) + x : x); }\n"
 "FN void st_some(real *p, vec x, int64_t n) { for (int64_t i = 0; i < n; i++) p[i] = x[i]; }\n"
