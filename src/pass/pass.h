@@ -35,6 +35,8 @@ void pass_sqljoin(Prog *p);
 
 /* For hosts that compile loops: cheap row blocks are computed where they are read.  Prunes. */
 void pass_inline(Prog *p, Block *const *keep, int n_keep);
+int inline_readers(const Prog *p, const Block *b);      /* of b; -1: one of them needs it stored */
+void pass_reread(Prog *p);                              /* the first thing that pass_inline does */
 
 /* Split a forward program for chunked evaluation: batch-local blocks go to *local, the others to
  * *global, where the relations that cross (`cross`, in local; their twins in global are base blocks of
