@@ -18,13 +18,7 @@
 -- @set restart = 0.1
 -- @minimize x_ent_loss using adam(lr = 0.01, weight_decay = 5e-3)
 
-CREATE TABLE edges (src INTEGER, dst INTEGER);
-
-CREATE TABLE features (node INTEGER, word INTEGER);
-
-CREATE TABLE labels (node INTEGER, label INTEGER);
-
-CREATE TABLE split (node INTEGER, part TEXT);
+-- @include 'parts/papers.sql'
 
 -- @param(init = xavier_uniform)
 CREATE TABLE w1 (
@@ -39,34 +33,9 @@ CREATE TABLE w2 (
   label  INTEGER CHECK (label BETWEEN 0 AND 6),
   weight REAL);
 
--- Every vertex is its own neighbour.
+-- @include 'parts/papers_near.sql'
 
-CREATE TABLE linked AS
-SELECT DISTINCT i, j
-FROM (SELECT src AS i, dst AS j FROM edges UNION ALL SELECT node AS i, node AS j FROM labels) AS both_ways;
-
-CREATE TABLE degree AS
-SELECT i, 1.0 * COUNT(*) AS n FROM linked GROUP BY i;
-
-CREATE TABLE adj AS
-SELECT linked.i, linked.j, 1.0 / SQRT(di.n * dj.n) AS val
-FROM linked
-JOIN degree AS di ON di.i = linked.i
-JOIN degree AS dj ON dj.i = linked.j;
-
-CREATE TABLE samples AS
-SELECT node, word, 1.0 / COUNT(*) OVER (PARTITION BY node) AS val
-FROM features;
-
--- The first layer, on the words that are kept.
-
--- @noise(bernoulli(:keep), eval = :keep)
-CREATE TABLE kept_words AS
-SELECT DISTINCT node, word, 0.0 AS val FROM features;
-
-CREATE TABLE seen AS
-SELECT s.node, s.word, s.val * k.val / :keep AS val
-FROM samples AS s JOIN kept_words AS k ON k.node = s.node AND k.word = s.word;
+-- The first layer.
 
 CREATE TABLE mid AS
 SELECT s.node, w.unit, SUM(s.val * w.weight) AS val
@@ -108,26 +77,6 @@ SELECT node, label, (1 - :restart) * heard.val + :restart * COALESCE(said.val, 0
 FROM heard LEFT JOIN said USING (node, label);
 -- @end
 
-CREATE TABLE log_softmax AS
-SELECT node, label, val - LN(SUM(EXP(val)) OVER (PARTITION BY node)) AS val FROM z;
+CREATE TABLE out AS SELECT node, label, val FROM z;
 
--- @loss
-CREATE TABLE x_ent_loss AS
-SELECT -AVG(val) AS val
-FROM log_softmax
-JOIN labels ON labels.node = log_softmax.node AND labels.label = log_softmax.label
-JOIN split ON split.node = labels.node
-WHERE part = 'train';
-
--- The most likely subject of each vertex, and how often it is right on the test vertices.
-
-CREATE TABLE prediction AS
-SELECT node, label
-FROM (SELECT node, label, ROW_NUMBER() OVER (PARTITION BY node ORDER BY val DESC, label) AS place FROM z) AS ranked
-WHERE place = 1;
-
--- @metric
-CREATE VIEW accuracy AS
-SELECT AVG(CASE WHEN prediction.label = labels.label THEN 1.0 ELSE 0.0 END) AS val
-FROM prediction, labels, split
-WHERE prediction.node = labels.node AND labels.node = split.node AND part = 'test';
+-- @include 'parts/papers_loss.sql'

@@ -21,13 +21,7 @@
 -- @set keep = 0.5
 -- @minimize x_ent_loss using adam(lr = 0.01, weight_decay = 5e-4)
 
-CREATE TABLE edges (src INTEGER, dst INTEGER);
-
-CREATE TABLE features (node INTEGER, word INTEGER);
-
-CREATE TABLE labels (node INTEGER, label INTEGER);
-
-CREATE TABLE split (node INTEGER, part TEXT);
+-- @include 'parts/papers.sql'
 
 -- @param(init = xavier_uniform)
 CREATE TABLE gc1_w (
@@ -42,34 +36,9 @@ CREATE TABLE gc2_w (
   label  INTEGER CHECK (label BETWEEN 0 AND 6),
   weight REAL);
 
--- Every vertex is its own neighbour.
+-- @include 'parts/papers_near.sql'
 
-CREATE TABLE linked AS
-SELECT DISTINCT i, j
-FROM (SELECT src AS i, dst AS j FROM edges UNION ALL SELECT node AS i, node AS j FROM labels) AS both_ways;
-
-CREATE TABLE degree AS
-SELECT i, 1.0 * COUNT(*) AS n FROM linked GROUP BY i;
-
-CREATE TABLE adj AS
-SELECT linked.i, linked.j, 1.0 / SQRT(di.n * dj.n) AS val
-FROM linked
-JOIN degree AS di ON di.i = linked.i
-JOIN degree AS dj ON dj.i = linked.j;
-
-CREATE TABLE samples AS
-SELECT node, word, 1.0 / COUNT(*) OVER (PARTITION BY node) AS val
-FROM features;
-
--- The first layer, on the words that are kept.
-
--- @noise(bernoulli(:keep), eval = :keep)
-CREATE TABLE kept_words AS
-SELECT DISTINCT node, word, 0.0 AS val FROM features;
-
-CREATE TABLE seen AS
-SELECT s.node, s.word, s.val * k.val / :keep AS val
-FROM samples AS s JOIN kept_words AS k ON k.node = s.node AND k.word = s.word;
+-- The first layer.
 
 CREATE TABLE gc1_mid AS
 SELECT s.node, w.unit, SUM(s.val * w.weight) AS val
@@ -104,26 +73,4 @@ SELECT adj.i AS node, gc2_mid.label, SUM(adj.val * gc2_mid.val) AS val
 FROM adj JOIN gc2_mid ON gc2_mid.node = adj.j
 GROUP BY adj.i, gc2_mid.label;
 
-CREATE TABLE log_softmax AS
-SELECT node, label, val - LN(SUM(EXP(val)) OVER (PARTITION BY node)) AS val FROM out;
-
--- @loss
-CREATE TABLE x_ent_loss AS
-SELECT -AVG(val) AS val
-FROM log_softmax
-JOIN labels ON labels.node = log_softmax.node AND labels.label = log_softmax.label
-JOIN split ON split.node = labels.node
-WHERE part = 'train';
-
--- The most likely subject of each vertex, and how often it is right on the test vertices.
-
-CREATE TABLE prediction AS
-SELECT node, label
-FROM (SELECT node, label, ROW_NUMBER() OVER (PARTITION BY node ORDER BY val DESC, label) AS place FROM out) AS ranked
-WHERE place = 1;
-
--- @metric
-CREATE VIEW accuracy AS
-SELECT AVG(CASE WHEN prediction.label = labels.label THEN 1.0 ELSE 0.0 END) AS val
-FROM prediction, labels, split
-WHERE prediction.node = labels.node AND labels.node = split.node AND part = 'test';
+-- @include 'parts/papers_loss.sql'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
 -- sage.sql - GraphSAGE with mean aggregation, after Hamilton, Ying and Leskovec, "Inductive Representation Learning on
--- Large Graphs" (NIPS 2017), for the citation network Cora (models/gcn.sql says how it is stored).
+-- Large Graphs" (NIPS 2017), for the citation network Cora (kipf.sql says how to import it).
 --
 --   features -> own words W + mean of the neighbours' words V -> relu -> the same again -> cross-entropy
 --
@@ -16,13 +16,7 @@
 -- @set neighbours = 5
 -- @minimize x_ent_loss using adam(lr = 0.01, weight_decay = 5e-3)
 
-CREATE TABLE edges (src INTEGER, dst INTEGER);
-
-CREATE TABLE features (node INTEGER, word INTEGER);
-
-CREATE TABLE labels (node INTEGER, label INTEGER);
-
-CREATE TABLE split (node INTEGER, part TEXT);
+-- @include 'parts/papers.sql'
 
 -- @param(init = xavier_uniform)
 CREATE TABLE own1 (
@@ -47,10 +41,6 @@ CREATE TABLE near2 (
   unit  INTEGER CHECK (unit BETWEEN 0 AND :hidden - 1),
   label INTEGER CHECK (label BETWEEN 0 AND 6),
   weight REAL);
-
-CREATE TABLE samples AS
-SELECT node, word, 1.0 / COUNT(*) OVER (PARTITION BY node) AS val
-FROM features;
 
 -- Lots, and the edges they choose.
 
@@ -117,24 +107,4 @@ CREATE TABLE out AS
 SELECT o.node, o.label, o.val + COALESCE(n.val, 0) AS val
 FROM own2_mid AS o LEFT JOIN near2_mean AS n ON n.node = o.node AND n.label = o.label;
 
-CREATE TABLE log_softmax AS
-SELECT node, label, val - LN(SUM(EXP(val)) OVER (PARTITION BY node)) AS val FROM out;
-
--- @loss
-CREATE TABLE x_ent_loss AS
-SELECT -AVG(val) AS val
-FROM log_softmax
-JOIN labels ON labels.node = log_softmax.node AND labels.label = log_softmax.label
-JOIN split ON split.node = labels.node
-WHERE part = 'train';
-
-CREATE TABLE prediction AS
-SELECT node, label
-FROM (SELECT node, label, ROW_NUMBER() OVER (PARTITION BY node ORDER BY val DESC, label) AS place FROM out) AS ranked
-WHERE place = 1;
-
--- @metric
-CREATE VIEW accuracy AS
-SELECT AVG(CASE WHEN prediction.label = labels.label THEN 1.0 ELSE 0.0 END) AS val
-FROM prediction, labels, split
-WHERE prediction.node = labels.node AND labels.node = split.node AND part = 'test';
+-- @include 'parts/papers_loss.sql'
