@@ -12,7 +12,7 @@ def letter(n, t):
 
 SEQ = [(n, t, letter(n, t)) for n in range(7) for t in range(STEPS + 1 - (n in (2, 5)) * n // 2)]
 DATA = {"seq": ("n INTEGER, t INTEGER, code INTEGER", SEQ),
-        "alphabet": ("code INTEGER, ch TEXT", [(c, "abcde"[c]) for c in range(LETTERS)]),
+        "alphabet": ("code INTEGER, ch TEXT", [(c, chr(97 + c)) for c in range(LETTERS)]),
         "unit": ("j INTEGER", [(j,) for j in range(HIDDEN)])}
 
 

@@ -14,7 +14,7 @@ def letter(seq, t):
 
 PASSAGES = [(seq, t, letter(seq, t)) for seq in range(5) for t in range(LENGTH + 1 - 3 * (seq == 3))]
 DATA = {"passages": ("seq INTEGER, t INTEGER, code INTEGER", PASSAGES),
-        "alphabet": ("code INTEGER, ch TEXT", [(c, "abcdef"[c]) for c in range(LETTERS)]),
+        "alphabet": ("code INTEGER, ch TEXT", [(c, chr(97 + c)) for c in range(LETTERS)]),
         "unit": ("j INTEGER", [(j,) for j in range(WIDTH)])}
 PARAMS = gpt.params(LAYERS, LENGTH, LETTERS)
 del PARAMS["head_w"]               # the exit reads wte

@@ -3,8 +3,9 @@
 import oracle
 from oracle import Param, Spec, scaled, wave
 
-POINTS = [(n, i, 3 * wave(n + 50 * i, 0.3)) for n in range(40) for i in range(2)]
-PARAMS = {"centres": Param([("c", 0, 2), ("i", 0, 1)], "x", scaled(2.5, 0.8))}
+N, K = 40, 3
+POINTS = [(n, i, 3 * wave(n + 50 * i, 0.3)) for n in range(N) for i in range(2)]
+PARAMS = {"centres": Param([("c", 0, K - 1), ("i", 0, 1)], "x", scaled(2.5, 0.8))}
 
 
 def loss(torch, p):
@@ -17,7 +18,7 @@ RUNS = [("own", {"--optimizer": "adam", "--lr": "0.2 * (1 - step/steps)"}, 5)]
 
 def spec():
     return Spec("models/kmeans.sql", "loss", {"points": ("n INTEGER, i INTEGER, x REAL", POINTS)}, PARAMS, loss, RUNS,
-                sets={"k": 3})
+                sets={"k": K})
 
 
 if __name__ == "__main__":

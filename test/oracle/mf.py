@@ -3,14 +3,15 @@
 import oracle
 from oracle import Param, Spec, scaled, wave
 
-PAIRS = [(p, f) for p in range(9) for f in range(7) if (p * 5 + f * f * 3) % 4]
+PEOPLE, FILMS = 9, 7
+PAIRS = [(p, f) for p in range(PEOPLE) for f in range(FILMS) if (p * 5 + f * f * 3) % 4]
 RATINGS = [(n, p, f, (p + f) % 3 // 2, 3 + 1.5 * wave(n, 0.4), "test" if n % 5 == 0 else "train")
            for n, (p, f) in enumerate(PAIRS)]
 COLUMNS = "n INTEGER, person INTEGER, film INTEGER, weekend INTEGER, stars REAL, part TEXT"
-PARAMS = {"person_mean": Param([("person", 0, 8)], "w", scaled(0.5, 0.1)),
-          "film_mean": Param([("film", 0, 6)], "w", scaled(0.5, 0.2)),
-          "taste": Param([("person", 0, 8), ("k", 1, 2)], "w", scaled(0.8, 0.3)),
-          "quality": Param([("film", 0, 6), ("k", 1, 2)], "w", scaled(0.8, 0.4))}
+PARAMS = {"person_mean": Param([("person", 0, PEOPLE - 1)], "w", scaled(0.5, 0.1)),
+          "film_mean": Param([("film", 0, FILMS - 1)], "w", scaled(0.5, 0.2)),
+          "taste": Param([("person", 0, PEOPLE - 1), ("k", 1, 2)], "w", scaled(0.8, 0.3)),
+          "quality": Param([("film", 0, FILMS - 1), ("k", 1, 2)], "w", scaled(0.8, 0.4))}
 
 
 def loss(torch, p):
