@@ -3,7 +3,8 @@
  * graph.c - `graph`: the model as a picture in Graphviz's language, drawn by its dot.
  *
  * Tables of the model are nodes: data in red, parameters in blue, and each step of computation in a box, as the paper's
- * figures have them; blocks that the front or a pass made are passed through.  With a database the model is evaluated
+ * figures have them; blocks that the front or a pass made are passed through.  What loops make of a table is one node, and
+ * a loop is a frame.  With a database the model is evaluated
  * once, on its first batch, so that boxes can say how large their tables are; with --time, what each took. */
 #include "api/plot.h"
 #include "exec/spawn.h"
@@ -24,8 +25,9 @@ typedef struct GraphNode {
     Block *b;                       /* NODE_grad: whose gradient it is */
     bool loss, metric, asked;       /* asked: a gradient that --wrt or the objective names */
     double seconds;                 /* below 0: not known */
+    int repeat;                     /* the innermost loop that makes it; -1 */
 } GraphNode;
-typedef enum EdgeKind { EDGE_use, EDGE_rows, EDGE_back, EDGE_value } EdgeKind;
+typedef enum EdgeKind { EDGE_use, EDGE_rows, EDGE_before, EDGE_back, EDGE_value } EdgeKind;    /* before: of an earlier step */
 typedef struct GraphEdge { int from, to; EdgeKind kind; } GraphEdge;
 
 typedef struct Graph {
@@ -34,6 +36,7 @@ typedef struct Graph {
     GraphNode *node; int n_nodes;
     GraphEdge *edge; int n_edges;
     int *of;                        /* node of a block, by id while it is drawn; -1 */
+    int *forward; int n_forward;    /* … of the blocks of the model itself */
     Block **target; int n_targets;
     int64_t batch;                  /* keys of the batch that was evaluated; 0: all */
     Buf dot;
@@ -55,6 +58,7 @@ static NodeKind node_kind(const Prog *p, const Block *b)
 static int add_node(Job *j, Graph *g, GraphNode n)
 {
     n.seconds = -1;
+    n.repeat = -1;
     VEC_PUSH(&j->arena, g->node, g->n_nodes, n);
     return g->n_nodes - 1;
 }
@@ -66,40 +70,50 @@ static void add_edge(Job *j, Graph *g, int from, int to, EdgeKind kind)
     for (int k = 0; k < g->n_edges; k++)
         if (g->edge[k].from == from && g->edge[k].to == to)
             return;
-    if (from != to)
+    if (from != to || kind == EDGE_before)
         VEC_PUSH(&j->arena, g->edge, g->n_edges, e);
 }
 
-/* Edges from the nodes that b reads, itself or through blocks that are no nodes. */
-static void edges_into(Job *j, Graph *g, const Block *b, int to, EdgeKind kind, bool *seen)
+/* What block b, of node `to`, makes of reading block s, of node `from`. */
+static EdgeKind kind_of_edge(const Graph *g, const Block *s, int from, int to, EdgeKind kind)
 {
+    if (kind == EDGE_back)
+        return g->node[from].kind != NODE_grad ? EDGE_value : kind;
+    return kind == EDGE_use && s->table && from >= to ? EDGE_before : kind;
+}
+
+/* Edges from the nodes that b reads, itself or through blocks that are no nodes; `seen` is `round` where one was met. */
+static void edges_into(Job *j, Graph *g, const Block *b, int to, EdgeKind kind, int *seen, int round)
+{
+    const bool gathers = b->kind == BLK_union;          /* of the slices of a table */
+
     for (int k = 0; k < b->n_src; k++) {
         const Block *s = b->src[k].rel;
-        if (seen[s->id])
-            continue;
-        seen[s->id] = true;
         const int from = g->of[s->id];
+        if (seen[s->id] == round)
+            continue;
+        seen[s->id] = round;
         if (from < 0)
-            edges_into(j, g, s, to, kind, seen);
-        else
-            add_edge(j, g, from, to, kind == EDGE_back && g->node[from].kind != NODE_grad ? EDGE_value : kind);
+            edges_into(j, g, s, to, kind, seen, round);
+        else if (from != to || !gathers)
+            add_edge(j, g, from, to, kind_of_edge(g, s, from, to, kind));
     }
-    if (b->rows_from && !seen[b->rows_from->id]) {
-        seen[b->rows_from->id] = true;
-        edges_into(j, g, b->rows_from, to, EDGE_rows, seen);
+    if (b->rows_from && seen[b->rows_from->id] != round) {
+        seen[b->rows_from->id] = round;
+        edges_into(j, g, b->rows_from, to, EDGE_rows, seen, round);
     }
 }
 
 static void all_edges(Job *j, Graph *g, EdgeKind kind)
 {
     const Prog *p = g->bound.p;
+    int *seen = ARENA_ARRAY(&j->arena, int, p->n_blocks);
 
     for (int k = 0; k < p->n_blocks; k++) {
         const int to = g->of[k];
         if (to < 0 || (kind == EDGE_back) != (g->node[to].kind == NODE_grad))
             continue;
-        bool *seen = ARENA_ARRAY(&j->arena, bool, p->n_blocks);
-        edges_into(j, g, p->block[k], to, kind, seen);
+        edges_into(j, g, p->block[k], to, kind, seen, k + 1);
         const Block *t = p->block[k]->updates;
         if (t && g->of[t->id] >= 0)
             add_edge(j, g, to, g->of[t->id], EDGE_rows);
@@ -126,6 +140,27 @@ static void number_blocks(Job *j, Graph *g)
         g->of[k] = -1;
 }
 
+static bool stands_in(const Repeat *r, Span at)
+{
+    return at.len && at.file == r->first.file && at.file == r->last.file && at.off >= r->first.off && at.off <= r->last.off;
+}
+
+/* Earlier versions and slices are drawn as the table that they belong to, in the loop that they stand in. */
+static void join_versions(Graph *g)
+{
+    const Prog *p = g->bound.p;
+
+    for (int k = 0; k < p->n_blocks; k++) {
+        const Block *b = p->block[k];
+        for (int n = 0; b->table && n < g->n_nodes; n++)
+            if (ascii_ieq(g->node[n].name, b->table))
+                g->of[k] = n;
+        for (int r = 0; g->of[k] >= 0 && r < p->n_repeats; r++)
+            if (stands_in(&p->repeat[r], b->at))
+                g->node[g->of[k]].repeat = r;
+    }
+}
+
 static void model_nodes(Job *j, Graph *g)
 {
     Prog *p = g->bound.p;
@@ -140,15 +175,21 @@ static void model_nodes(Job *j, Graph *g)
                                                .loss = b->is_loss, .metric = b->is_metric });
         VEC_PUSH(&j->arena, g->target, g->n_targets, b);
     }
+    join_versions(g);
     all_edges(j, g, EDGE_use);
+    g->forward = g->of;
+    g->n_forward = p->n_blocks;
 }
 
+/* The node of a block of the model, or that of its gradient; -1. */
 static int node_of_block(const Graph *g, const Block *b, bool grad)
 {
-    for (int k = 0; k < g->n_nodes; k++)
-        if (g->node[k].b == b && (g->node[k].kind == NODE_grad) == grad)
+    const int n = b->id < g->n_forward ? g->forward[b->id] : -1;
+
+    for (int k = 0; grad && n >= 0 && k < g->n_nodes; k++)
+        if (g->node[k].kind == NODE_grad && g->node[k].b == g->node[n].b)
             return k;
-    return -1;
+    return grad ? -1 : n;
 }
 
 /* Of one table's gradient there may be several blocks: they are one node. */
@@ -163,8 +204,10 @@ static void grad_nodes(Job *j, Graph *g)
         if (!f || node_of_block(g, f, false) < 0)
             continue;
         g->of[k] = node_of_block(g, f, true);
-        if (g->of[k] < 0)
-            g->of[k] = add_node(j, g, (GraphNode){ .kind = NODE_grad, .name = f->name, .b = f, .keys = "", .size = "" });
+        if (g->of[k] < 0) {
+            const GraphNode *n = &g->node[node_of_block(g, f, false)];
+            g->of[k] = add_node(j, g, (GraphNode){ .kind = NODE_grad, .name = n->name, .b = n->b, .keys = "", .size = "" });
+        }
     }
     for (int k = 0; k < p->n_grads; k++) {
         const int n = node_of_block(g, p->grad[k].table, true);
@@ -300,6 +343,16 @@ static Code fetched_size(Job *j, GraphNode *n, const EngineOps *ops, Engine *e)
     return rc;
 }
 
+/* What a block took, to the node that it is a part of. */
+static void add_seconds(Graph *g, const Block *b, double s)
+{
+    const bool grad = b->grad_of >= 0;
+    const int n = b->kind == BLK_base ? -1 : node_of_block(g, grad ? g->bound.p->block[b->grad_of] : b, grad);
+
+    if (n >= 0 && s >= 0)
+        g->node[n].seconds = (g->node[n].seconds < 0 ? 0 : g->node[n].seconds) + s;
+}
+
 static Code run_once(Job *j, Graph *g, bool timed)
 {
     const EngineOps *ops = NULL;
@@ -308,21 +361,11 @@ static Code run_once(Job *j, Graph *g, bool timed)
 
     for (int k = 0; rc == OK && k < (timed ? TIMED_RUNS : 1); k++)
         rc = ops->run(e, g->target, g->n_targets, true, &j->e);
-    for (int k = 0; rc == OK && k < g->n_nodes; k++) {
-        GraphNode *n = &g->node[k];
-        if (n->kind != NODE_grad && n->b->kind != BLK_base) {
-            rc = fetched_size(j, n, ops, e);
-            n->seconds = timed && ops->block_seconds ? ops->block_seconds(e, n->b) : -1;
-        }
-    }
+    for (int k = 0; rc == OK && k < g->n_nodes; k++)
+        if (g->node[k].kind != NODE_grad && g->node[k].b->kind != BLK_base)
+            rc = fetched_size(j, &g->node[k], ops, e);
     for (int k = 0; rc == OK && timed && ops->block_seconds && k < g->bound.p->n_blocks; k++)
-        if (g->bound.p->block[k]->grad_of >= 0) {
-            const Block *b = g->bound.p->block[k];
-            const int n = node_of_block(g, g->bound.p->block[b->grad_of], true);
-            const double s = ops->block_seconds(e, b);
-            if (n >= 0 && s >= 0)
-                g->node[n].seconds = (g->node[n].seconds < 0 ? 0 : g->node[n].seconds) + s;
-        }
+        add_seconds(g, g->bound.p->block[k], ops->block_seconds(e, g->bound.p->block[k]));
     if (e)
         ops->close(e);
     return rc;
@@ -380,7 +423,8 @@ static void put_node(Job *j, Graph *g, int k)
 static void put_edge(Graph *g, const GraphEdge *e)
 {
     static const char *const look[] = {
-        [EDGE_use] = "", [EDGE_rows] = ", style=dashed, constraint=false", [EDGE_back] = ", color=\"" VIOLET "\"",
+        [EDGE_use] = "", [EDGE_before] = ", style=dashed, constraint=false",
+        [EDGE_rows] = ", style=dashed, constraint=false", [EDGE_back] = ", color=\"" VIOLET "\"",
         [EDGE_value] = ", style=dotted, constraint=false, arrowsize=0.5",
     };
     const NodeKind from = g->node[e->from].kind;
@@ -388,6 +432,26 @@ static void put_edge(Graph *g, const GraphEdge *e)
     buf_printf(&g->dot, "  n%d -> n%d [color=\"%s\"%s];\n", e->from, e->to,
                e->kind == EDGE_use && from == NODE_data ? RED : e->kind == EDGE_use && from == NODE_param ? BLUE : INK,
                e->kind == EDGE_use && from == NODE_step ? ", weight=8" : look[e->kind]);
+}
+
+/* The nodes of a loop, -1: of none, and the loops in it as frames. */
+static void put_nodes(Job *j, Graph *g, int in)
+{
+    const Prog *p = g->bound.p;
+
+    for (int k = 0; k < g->n_nodes; k++)
+        if (g->node[k].repeat == in)
+            put_node(j, g, k);
+    for (int r = 0; r < p->n_repeats; r++) {
+        if (p->repeat[r].up != in)
+            continue;
+        buf_printf(&g->dot, "  subgraph cluster%d {\n  graph [style=rounded, color=\"" INK "\", labelloc=t, labeljust=l, "
+                            "label=<for <I>", r);
+        html_text(&g->dot, p->repeat[r].var);
+        buf_printf(&g->dot, "</I> = %lld … %lld>];\n", (long long)p->repeat[r].lo, (long long)p->repeat[r].hi);
+        put_nodes(j, g, r);
+        buf_puts(&g->dot, "  }\n");
+    }
 }
 
 static void put_graph(Job *j, Graph *g, const char *model)
@@ -402,8 +466,7 @@ static void put_graph(Job *j, Graph *g, const char *model)
         buf_printf(b, ", a batch of %s", grouped(&j->arena, (uint64_t)g->batch));
     buf_puts(b, ">];\n  node [fontname=\"Helvetica\", fontsize=12, margin=\"0.1,0.06\", height=0.3];\n"
                 "  edge [arrowsize=0.7, color=\"" INK "\"];\n");
-    for (int k = 0; k < g->n_nodes; k++)
-        put_node(j, g, k);
+    put_nodes(j, g, -1);
     for (int k = 0; k < g->n_edges; k++)
         put_edge(g, &g->edge[k]);
     buf_puts(b, "}");

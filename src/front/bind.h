@@ -65,6 +65,7 @@ typedef struct ScanLoop {
     int first, end;                     /* end -1: not closed yet */
     int up;                             /* the loop it stands in, -1: none */
     bool failed;                        /* an error about its head is recorded */
+    int repeat;                         /* its number among Prog.repeat, from 1; 0: not bound yet */
 } ScanLoop;
 
 struct Scan {

@@ -8,6 +8,7 @@
 /* The newest version bears the name; those before it keep their readers under generated ones. */
 void def_supersede(Binder *b, Block *old)
 {
+    old->table = old->name;
     old->name = prog_unique_name(b->p, old->name);
     old->user = old->is_view = false;
 }
@@ -184,6 +185,7 @@ static Block *insert_slice(Binder *b, const PgQuery__InsertStmt *n, const Block 
                 const int at = blk_add_col(b->p, slice, t->col[c].name, e, AGG_none);
                 slice->col[at].at = rows->col[from[k]].at;
             }
+    slice->table = b->stmt->name;
     slice->mode = b->mode;
     slice->at = b->stmt->at;
     slice->is_detached = dir_find(b->stmt, DIR_detach) != NULL;

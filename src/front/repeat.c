@@ -93,6 +93,19 @@ static void read_head(Binder *b, Def *arg)
     k->ok = true;
 }
 
+/* For who draws the program as it was written; bounds that change are those of the first run. */
+static void note_repeat(Binder *b, ScanLoop *l, const LoopHead *head)
+{
+    const Scan *s = b->scan;
+
+    if (l->repeat || l->first == l->end)
+        return;
+    VEC_PUSH(&b->c->arena, b->p->repeat, b->p->n_repeats,
+             ((Repeat){ head->var, head->lo, head->hi, s->stmt[l->first].at, s->stmt[l->end - 1].at,
+                        l->up < 0 ? -1 : s->loop[l->up].repeat - 1 }));
+    l->repeat = b->p->n_repeats;
+}
+
 static void bind_loop(Binder *b, int at)
 {
     ScanLoop *l = &b->scan->loop[at];
@@ -113,6 +126,7 @@ static void bind_loop(Binder *b, int at)
     l->failed = !call.ok;
     if (!call.ok)
         return;
+    note_repeat(b, l, &call.head);
     int n = depth;
     VEC_PUSH(&b->c->arena, b->step_name, n, call.head.var);
     VEC_PUSH(&b->c->arena, b->step, b->n_steps, call.head.lo);

@@ -282,6 +282,16 @@ static int *name_slot(Prog *p, Map *m, const char *key)
     return map_put(m, key, strlen(key), 0);
 }
 
+const char *blk_shown(Prog *p, const Block *b)
+{
+    const size_t prefix = strlen(GEN_PREFIX);
+    const char *end = strrchr(b->name, '_');
+
+    if (b->table || strncmp(b->name, GEN_PREFIX, prefix) || end < b->name + prefix)
+        return b->table ? b->table : b->name;
+    return arena_printf(&p->c->arena, "%.*s", (int)(end - b->name - (ptrdiff_t)prefix), b->name + prefix);
+}
+
 Block *blk_new(Prog *p, BlockKind kind, const char *name)
 {
     Block *b = ARENA_NEW(&p->c->arena, Block);

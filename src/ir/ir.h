@@ -114,6 +114,7 @@ struct Block {
     const char *schema;         /* of a base table, or NULL */
     Span at;                    /* the statement; name_at the table's name in it */
     Span name_at;
+    const char *table;          /* of what a loop makes: the table that it is an earlier version or a slice of; else NULL */
     Source *src; int n_src;
     Expr **where; int n_where;  /* conjuncts */
     Col *col; int n_cols;
@@ -175,6 +176,9 @@ typedef struct Assign { Block *target, *from; int *to_col, *from_col; int n_cols
 /* A named result that the driver asks for: gradient of a table, clipped norm … */
 typedef struct GradOf { Block *table, *grad; } GradOf;      /* grad: all of table's rows, d per value column */
 
+/* A loop of the text: its variable, the bounds of its first run, and what stands in it. */
+typedef struct Repeat { const char *var; int64_t lo, hi; Span first, last; int up; } Repeat;
+
 typedef struct Prog {
     Compile *c;
     Block **block; int n_blocks;                    /* in definition order; the front has unrolled loops */
@@ -183,6 +187,7 @@ typedef struct Prog {
     Assign *start; int n_starts;                    /* scripts: a target that is missing or empty starts with from's rows */
     GradOf *grad; int n_grads;                      /* made by pass_grad, in the order of `wrt` */
     const char *path;
+    Repeat *repeat; int n_repeats;                  /* the loops that stood in the text, each before those in it */
     Map stems, generated;                           /* of generated names: to the last number given; all of them */
 } Prog;
 
@@ -218,6 +223,7 @@ void   blk_add_on(Prog *p, Block *b, int src, Expr *e);
 void   blk_set_id(Prog *p, Block *b, const int *col, int n);
 void   blk_each_expr(Block *b, void (*fn)(void *arg, Expr **e), void *arg);      /* every expression it has */
 int    blk_find_col(const Block *b, const char *name);              /* exact; -1 */
+const char *blk_shown(Prog *p, const Block *b);                     /* its name for messages: not one that was generated */
 #define MAX_NAME 63             /* bytes: PostgreSQL's parser cuts longer names */
 const char *name_fit(Arena *a, const char *prefix, const char *stem, const char *suffix);   /* the stem cut, if need be */
 const char *prog_unique_name(Prog *p, const char *stem);            /* GEN_PREFIX + stem + number */

@@ -244,7 +244,7 @@ static void check_join(Prog *p, const Block *b, const Expr *e)
         return;
     if (e->arg[0]->op == OP_col && e->arg[1]->op == OP_col && (active_col(b, e->arg[0]) || active_col(b, e->arg[1])))
         diag_fail(p->c, ERR_grad_key, e->at,
-                  "%s joins on equal values, which depend on what is differentiated; join on keys", b->name);
+                  "%s joins on equal values, which depend on what is differentiated; join on keys", blk_shown(p, b));
 }
 
 /* Values that are differentiated decide no grouping and no equality join. */
@@ -253,7 +253,7 @@ static void check_keys(Prog *p, const Block *b)
     for (int c = 0; c < b->n_keys; c++)
         if (b->col[c].active)
             diag_fail(p->c, ERR_grad_key, b->col[c].at,
-                      "%s groups by %s, which depends on what is differentiated; group by keys", b->name,
+                      "%s groups by %s, which depends on what is differentiated; group by keys", blk_shown(p, b),
                       b->col[c].name);
     for (int w = 0; w < b->n_where; w++)
         check_join(p, b, b->where[w]);
