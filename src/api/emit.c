@@ -137,7 +137,7 @@ static void say_script(Job *j, Buf *out)
 Code command_emit(Job *j)
 {
     EmitPlan e = { 0 };
-    BindReq req = { .plain = true };
+    BindReq req = { .plain = true, .declared = true };
     Code rc = emit_words(j, &e);
 
     if (rc == OK) rc = inputs_bind(j, &req, &e.bound);
@@ -265,6 +265,7 @@ Code command_explain(Job *j)
     const bool asked = j->o->val[OPT_loss] || j->o->val[OPT_wrt];
     Code rc = stage_word(j, &x.stage);
 
+    req.declared = x.stage < STAGE_loop;
     if (rc == OK) rc = inputs_bind(j, &req, &x.e.bound);
     if (rc != OK)
         return rc;

@@ -531,7 +531,7 @@ Code command_graph(Job *j, const char *model)
     Code rc = graph_words(j, &g);
 
     g.runs = j->db != NULL;
-    req.plain = !g.runs;
+    req.plain = req.declared = !g.runs;
     if (rc == OK) rc = inputs_bind(j, &req, &g.bound);
     if (rc == OK) rc = job_guard(j, build_graph, &g);
     if (rc == OK) declared_sizes(j, &g);

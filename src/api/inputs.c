@@ -353,6 +353,7 @@ Code inputs_bind(Job *j, const BindReq *r, Bound *out)
     call.o.n_targets = r->n_targets;
     call.o.eval = r->eval;
     call.o.plain = r->plain;
+    call.o.declared = r->declared;
     if (rc == OK) rc = fill_catalog(j, &out->cat, r, &call.o.bound, &call.o.n_bound);
     const double read = clock_seconds();
     j->load_seconds += read - began;

@@ -110,11 +110,21 @@ static void check_unique(Job *j, void *arg)
                   "in a key%s%s", m->name, facts.dup_a && *facts.dup_a ? ": " : "", facts.dup_a ? facts.dup_a : "");
 }
 
-/* Bind once more for these rows alone, and run the query in double precision. */
+/* Without a database, a query may read tables that are not there. */
+static bool has_all_rows(const Bound *b)
+{
+    int bases = 0;
+
+    for (int k = 0; k < b->p->n_blocks; k++)
+        bases += b->p->block[k]->kind == BLK_base;
+    return bases == b->n_feeds;
+}
+
+/* Bind once more for these rows alone, and run the query in double precision; m->t NULL: they are not known. */
 static Code query_rows(Job *j, const BindReq *from, Made *m)
 {
     QueryRows q = { .name = m->name };
-    BindReq r = { &m->name, 1, from->eval, from->plain, from->extra };
+    BindReq r = { &m->name, 1, from->eval, from->plain, from->declared, from->extra };
     const EngineOps *ops;
     Forward f = { 0 };
     EngineOpts eo;
@@ -125,6 +135,10 @@ static Code query_rows(Job *j, const BindReq *from, Made *m)
     if (rc != OK)
         return rc;
     inputs_feed(j, &q.bound);
+    if (from->declared && !has_all_rows(&q.bound)) {
+        m->t = NULL;
+        return OK;
+    }
     eo.f64 = true;
     f = (Forward){ .ops = ops, .eo = eo, .whole = q.bound.p, .target = &q.rows, .n_targets = 1, .feed = q.bound.feed,
                    .n_feeds = q.bound.n_feeds };
@@ -181,7 +195,7 @@ static void fill_values(Job *j, void *arg)
 
     for (int k = 0; k < f->b->p->n_blocks; k++) {
         const Made *m = f->b->p->block[k]->is_param ? made_find(j, f->b->p->block[k]->name) : NULL;
-        if (m)
+        if (m && m->t)
             all[n++] = (Feed){ f->b->p->block[k], m->t };
     }
     for (int k = 0; k < n; k++) {
@@ -299,7 +313,7 @@ Code params_make(Job *j, Bound *b, const BindReq *r)
         rc = make_one(j, b, block, r, &now[f.n++]);
     }
     for (int k = 0; k < f.n && rc == OK; k++)
-        if (now[k]->trained)
+        if (now[k]->trained && now[k]->t)
             rc = take_params(j, now[k]);
     if (rc == OK && f.n) rc = job_guard(j, fill_values, &f);
     if (rc == OK && (f.n || !j->said_data))

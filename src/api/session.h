@@ -62,7 +62,7 @@ typedef struct Bound {
 
 typedef struct BindReq {
     const char **target; int n_targets; /* NULL: everything */
-    bool eval, plain;                   /* see FrontOpts */
+    bool eval, plain, declared;         /* see FrontOpts */
     const char *extra;                  /* an --eval-bind list, over --bind */
 } BindReq;
 

@@ -62,6 +62,8 @@ void step_options(Job *j, const Goal *g, StepOpts *out)
     }
     out->clip = opt_real(j->o, OPT_clip, 0);
     out->maximize = g->obj && g->obj->maximize;
+    out->steps = opt_int(j->o, OPT_steps, 0);
+    out->epochs = opt_int(j->o, OPT_epochs, 0);
 }
 
 /* ---- stored options ---- */

@@ -306,8 +306,8 @@ static Block *def_block(Binder *b, Def *d, const char *name, Span at)
     if (d->state == DEF_failed)
         bind_give_up(b);
     if (d->missing)
-        diag_fail(b->c, ERR_bind_no_table, at,
-                  "%s is declared on %s, but the database has no such table", name,
+        diag_fail(b->c, ERR_bind_no_table, at, b->cat->have_db ? "%s is declared on %s, but the database has no such table"
+                  : "%s is declared on %s, and there is no database to find it in; name one with --db", name,
                   bind_line(b, d->st->name_at));
     if (d->state == DEF_done && def_current(b, d))
         return d->block;
@@ -433,10 +433,9 @@ NORETURN static void fail_target(Binder *b, const char *name)
         diag_fail(b->c, ERR_bind_target, d->st->name_at, "%s is asked for, but defined for %s only",
                   name, stmt_mode(d->st) == MODE_train ? "training (@train)" : "evaluation (@eval)");
     if (d && d->missing)
-        diag_fail(b->c, ERR_bind_target, d->st->name_at,
-                  "%s is asked for and declared here, but the database has no such "
-                  "table",
-                  name);
+        diag_fail(b->c, ERR_bind_target, d->st->name_at, b->cat->have_db
+                  ? "%s is asked for and declared here, but the database has no such table"
+                  : "%s is asked for and declared here, and there is no database to find it in; name one with --db", name);
     if (near && !ascii_ieq(near, name))
         diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table \"%s\"; did you mean %s?", name, near);
     diag_fail(b->c, ERR_bind_target, (Span){ 0 }, "no table \"%s\" in the model or in the database",
@@ -693,7 +692,7 @@ static Block *bind_declaration(Binder *b, Def *def)
     }
     if (cat && !cat->exists)
         cat = NULL;
-    if (role == BASE_db && !cat && b->cat && b->cat->have_db) {
+    if (role == BASE_db && !cat && b->cat && (b->cat->have_db || !(b->o && b->o->declared))) {
         def->missing = true;            /* an error only for those who read it */
         return NULL;
     }

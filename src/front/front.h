@@ -22,6 +22,7 @@ typedef struct FrontOpts {
     const char **target; int n_targets;     /* bind only what these need; NULL: everything */
     const char **bound; int n_bound;        /* --bind names: a derived table listed here is a base table */
     bool plain;                             /* for hosts that cannot draw: a table with @noise is one that they fill */
+    bool declared;                          /* nothing is evaluated: without a database, tables are as they are declared */
     bool eval;                              /* evaluation mode: @train items are dropped, else @eval items */
 } FrontOpts;
 

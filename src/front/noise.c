@@ -222,6 +222,8 @@ Block *noise_from_checks(Binder *b, const struct Decl *d, const Noise *n)
 /* Rows with the same keys would be the same number: the visible keys are the rows' identity. */
 void noise_check_keys(Binder *b)
 {
+    if (b->o && b->o->declared && !b->cat->have_db)
+        return;                                         /* not known */
     for (int k = 0; k < b->n_noise; k++) {
         const Block *rows = b->noise[k]->src[0].rel;
         bool known = true;
@@ -230,6 +232,6 @@ void noise_check_keys(Binder *b)
         if (!known || (!rows->n_id && !rows->one_row))
             diag_error(b->c, ERR_bind_noise, b->noise[k]->name_at, "the keys of %s may repeat, and rows with the same "
                        "keys are the same number; select a key that tells its rows apart, or SELECT DISTINCT",
-                       b->noise[k]->name);
+                       blk_shown(b->p, b->noise[k]));
     }
 }

@@ -281,7 +281,8 @@ static void check_wrt(Prog *p, const Block *t, Span at)
     for (int c = 0; c < t->n_cols; c++) {
         value |= t->col[c].type == T_REAL;
         if (t->col[c].type != T_REAL && t->col[c].nullable)
-            diag_fail(p->c, ERR_grad_null_key, at, "%s cannot be differentiated: key %s holds NULL", t->name,
+            diag_fail(p->c, ERR_grad_null_key, at, t->cat ? "%s cannot be differentiated: key %s holds NULL"
+                      : "%s cannot be differentiated: key %s may hold NULL; declare it NOT NULL, or name a database", t->name,
                       t->col[c].name);
     }
     if (t->kind != BLK_base)

@@ -251,7 +251,11 @@ double optim_default_lr(const Optim *o)
 /* ---- expressions ---- */
 
 /* Names in scope while a text is bound; a later one of the same name wins. */
-typedef struct OptimScope { Arena *a; const char *name[40]; Expr *e[40]; int n; } OptimScope;
+typedef struct OptimScope {
+    Arena *a;
+    const char *name[40]; Expr *e[40]; int n;
+    Compile *c;                         /* of a learning rate; else NULL */
+} OptimScope;
 
 static void scope_put(OptimScope *s, const char *name, Expr *e)
 {
@@ -268,6 +272,8 @@ static Expr *scope_get(void *arg, const char *name)
     for (int k = s->n - 1; k >= 0; k--)
         if (ascii_ieq(s->name[k], name))
             return s->e[k];
+    if (s->c && (ascii_ieq(name, "steps") || ascii_ieq(name, "epochs")))
+        diag_fail(s->c, ERR_train_lr, (Span){ 0 }, "the learning rate reads %s; a script is told how many with --%s", name, name);
     return NULL;
 }
 
@@ -317,7 +323,7 @@ static Expr *bind_text(Prog *p, const char *what, const char *text, OptimScope *
 /* Keep only the names a user may mention, so that the message lists no others. */
 static Expr *bind_lr(Prog *p, const StepOpts *o)
 {
-    OptimScope s = { .a = &p->c->arena };
+    OptimScope s = { .a = &p->c->arena, .c = p->c };
 
     scope_put(&s, "step", ex_real_of(s.a, plain_col(s.a, T_INT, 0, 0)));
     scope_put(&s, "epoch", ex_real_of(s.a, plain_col(s.a, T_INT, 0, 1)));
