@@ -59,20 +59,66 @@ static bool blocks_equal(const Block *x, const Block *y)
            orders_equal(x, y);
 }
 
-static void replace_all(Prog *p, const Block *old, Block *now)
+/* ---- finding them: there may be as many blocks as steps of a loop ---- */
+
+static uint64_t mixed(uint64_t h, uint64_t x)
 {
-    for (int k = now->id + 1; k < p->n_blocks; k++)
-        for (int s = 0; s < p->block[k]->n_src; s++)
-            if (p->block[k]->src[s].rel == old)
-                p->block[k]->src[s].rel = now;
+    return hash_u64(31 * h + x);
+}
+
+static uint64_t expr_mixed(uint64_t h, const Expr *e)
+{
+    h = mixed(mixed(h, e->op), e->op == OP_col ? (uint64_t)e->src << 32 | (uint64_t)e->col : (uint64_t)e->i);
+    for (int k = 0; k < e->n_args; k++)
+        h = expr_mixed(h, e->arg[k]);
+    return h;
+}
+
+/* Equal for equal blocks. */
+static uint64_t block_mixed(const Block *b)
+{
+    uint64_t h = mixed((uint64_t)b->kind, (uint64_t)b->n_where);
+
+    for (int s = 0; s < b->n_src; s++)
+        h = mixed(h, (uint64_t)b->src[s].rel->id);
+    for (int w = 0; w < b->n_where; w++)
+        h = expr_mixed(h, b->where[w]);
+    for (int c = 0; c < b->n_cols; c++)
+        h = b->col[c].e ? expr_mixed(h, b->col[c].e) : mixed(h, (uint64_t)b->col[c].agg);
+    return h;
+}
+
+/* Blocks by what they mix to: head[slot] and then next[block] are 1 + a block's id, the latest first. */
+typedef struct Found { uint64_t *of; int *head, *next; size_t mask; } Found;
+
+static Block *equal_before(const Prog *p, const Found *f, const Block *b)
+{
+    Block *first = NULL;
+
+    for (int k = f->head[f->of[b->id] & f->mask]; k; k = f->next[k - 1])
+        if (f->of[k - 1] == f->of[b->id] && blocks_equal(p->block[k - 1], b))
+            first = p->block[k - 1];
+    return first;
 }
 
 void pass_cse(Prog *p)
 {
-    for (int k = 0; k < p->n_blocks; k++)
-        for (int i = 0; i < k && !p->block[k]->user; i++)
-            if (blocks_equal(p->block[i], p->block[k])) {
-                replace_all(p, p->block[k], p->block[i]);
-                break;
-            }
+    Arena a = { 0 };
+    Found f = { ARENA_ARRAY(&a, uint64_t, p->n_blocks + 1), NULL, ARENA_ARRAY(&a, int, p->n_blocks + 1), 15 };
+    Block **now = ARENA_ARRAY(&a, Block *, p->n_blocks + 1);
+
+    while (f.mask < (size_t)p->n_blocks)
+        f.mask = 2 * f.mask + 1;
+    f.head = ARENA_ARRAY(&a, int, f.mask + 1);
+    for (int k = 0; k < p->n_blocks; k++) {
+        Block *b = p->block[k];
+        for (int s = 0; s < b->n_src; s++)
+            b->src[s].rel = now[b->src[s].rel->id];
+        f.of[k] = block_mixed(b);
+        now[k] = b->user ? NULL : equal_before(p, &f, b);
+        now[k] = now[k] ? now[k] : b;
+        f.next[k] = f.head[f.of[k] & f.mask];
+        f.head[f.of[k] & f.mask] = k + 1;
+    }
+    arena_free(&a);
 }
