@@ -161,7 +161,7 @@ static void drop_determined_keys(Query *q)
     for (int k = q->n_keys - 1; k >= 0 && q->n_keys > 1; k--) {
         if (q->key[k]->type != T_REAL)
             continue;
-        Known *known = known_new(q->b->p, q->d);
+        Known *known = known_new(q->a, q->d);
         for (int j = 0; j < q->n_keys; j++)
             if (j != k)
                 known_add_expr(known, q->key[j]);
@@ -642,7 +642,7 @@ void group_stage(Query *q, Block **direct, const char *name)
         return;
     }
     means_stage(q);
-    Group g = { .q = q, .old = q->d, .known = known_new(q->b->p, q->d) };
+    Group g = { .q = q, .old = q->d, .known = known_new(q->a, q->d) };
     Block **counts = ARENA_ARRAY(q->a, Block *, q->n_aggs + 1);
     g.agg = ARENA_ARRAY(q->a, Expr *, q->n_aggs + 1);
     g.lookup = ARENA_ARRAY(q->a, int, q->d->n_src + 1);

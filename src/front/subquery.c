@@ -258,7 +258,7 @@ static bool unique_on(Query *q, Block *s, int n)
     Block probe = { .kind = BLK_row };
 
     blk_add_source(q->b->p, &probe, s, JOIN_inner, NULL);
-    Known *k = known_new(q->b->p, &probe);
+    Known *k = known_new(q->a, &probe);
     for (int c = 0; c < n; c++)
         known_add_expr(k, ex_col(q->a, &probe, 0, c));
     known_close(k);

@@ -20,9 +20,8 @@ struct Known {
     const Expr **given; int n_given;
 };
 
-Known *known_new(const Prog *p, const Block *b)
+Known *known_new(Arena *a, const Block *b)
 {
-    Arena *a = &p->c->arena;
     Known *k = ARENA_NEW(a, Known);
 
     k->a = a;
@@ -289,7 +288,7 @@ void known_close(Known *k)
 
 Expr *equality_solved(const Prog *p, const Block *b, const Expr *eq, int src)
 {
-    Known *k = known_new(p, b);
+    Known *k = known_new(&p->c->arena, b);
     Linear l = { .n = 0 };
     int unknown = -1;
 

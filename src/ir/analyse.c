@@ -65,18 +65,20 @@ static bool may_identify(const Col *c)
     return c->type != T_REAL || c->hidden;
 }
 
-static bool all_known(Prog *p, const Block *b, const bool *use)
+static bool all_known(const Block *b, const bool *use)
 {
-    Known *k = known_new(p, b);
+    Arena a = { 0 };
+    Known *k = known_new(&a, b);
+    bool all = true;
 
     for (int c = 0; c < b->n_cols; c++)
         if (use[c])
             known_add_expr(k, b->col[c].e);
     known_close(k);
     for (int s = 0; s < b->n_src; s++)
-        if (!known_has_source(k, s))
-            return false;
-    return true;
+        all &= known_has_source(k, s);
+    arena_free(&a);
+    return all;
 }
 
 static bool has_column(const Block *b, const Expr *e)
@@ -108,7 +110,8 @@ static void complete_identity(Prog *p, Block *b)
         return;
     }
     for (int s = 0; s < b->n_src; s++) {
-        Known *k = known_new(p, b);
+        Arena a = { 0 };
+        Known *k = known_new(&a, b);
         for (int c = 0; c < b->n_cols; c++)
             if (may_identify(&b->col[c]))
                 known_add_expr(k, b->col[c].e);
@@ -119,31 +122,34 @@ static void complete_identity(Prog *p, Block *b)
             if (!known_has_expr(k, e))
                 add_hidden(p, b, e);
         }
+        arena_free(&a);
     }
 }
 
 /* The fewest columns, visible ones preferred, on which a row or pick block's rows are unique. */
 static void identity_of_rows(Prog *p, Block *b)
 {
-    bool *use = ARENA_ARRAY(&p->c->arena, bool, b->n_cols + 64);
+    Arena a = { 0 };
+    bool *use = ARENA_ARRAY(&a, bool, b->n_cols + 64);
     int id[256], n = 0;
 
     for (int c = 0; c < b->n_cols; c++)
         use[c] = may_identify(&b->col[c]);
-    if (!all_known(p, b, use)) {
+    if (!all_known(b, use)) {
         complete_identity(p, b);
-        use = ARENA_ARRAY(&p->c->arena, bool, b->n_cols + 1);
+        use = ARENA_ARRAY(&a, bool, b->n_cols + 1);
         for (int c = 0; c < b->n_cols; c++)
             use[c] = may_identify(&b->col[c]);
     }
     for (int c = b->n_cols - 1; c >= 0; c--) {
         const bool was = use[c];
         use[c] = false;
-        use[c] = was && !all_known(p, b, use);
+        use[c] = was && !all_known(b, use);
     }
     for (int c = 0; c < b->n_cols && n < (int)COUNT_OF(id); c++)
         if (use[c])
             id[n++] = c;
+    arena_free(&a);
     blk_set_id(p, b, id, n);
 }
 
@@ -183,7 +189,8 @@ static void identity_of_union(Prog *p, Block *b)
 {
     Arena *a = &p->c->arena;
     const int n_old = b->n_cols;
-    bool *used = ARENA_ARRAY(a, bool, n_old + 1);
+    Arena t = { 0 };
+    bool *used = ARENA_ARRAY(&t, bool, n_old + 1);
     int slot[256], n_slots = 0, id[512], n = 0;
 
     for (int i = 0; i < b->n_parts; i++) {
@@ -204,6 +211,8 @@ static void identity_of_union(Prog *p, Block *b)
                 h++;
             if (h == n_slots && n_slots < 256) {
                 const int k = add_hidden(p, b, NULL);
+                if (!n_slots)
+                    blk_own_parts(p, b);
                 b->col[k].type = r->col[r->id_col[j]].type;
                 slot[n_slots++] = k;
                 for (int q = 0; q < b->n_parts; q++) {
@@ -223,6 +232,7 @@ static void identity_of_union(Prog *p, Block *b)
             id[n++] = c;
     for (int h = 0; h < n_slots && n < (int)COUNT_OF(id); h++)
         id[n++] = slot[h];
+    arena_free(&t);
     blk_set_id(p, b, id, n);
     for (int h = 0; h < n_slots; h++) {
         b->col[slot[h]].nullable = false;
@@ -339,16 +349,16 @@ static void join_equal(Classes *c, const Expr *e)
             find(c->up, c->first[e->arg[1]->src] + e->arg[1]->col);
 }
 
-static Classes column_classes(Prog *p, const Block *b)
+static Classes column_classes(Arena *a, const Block *b)
 {
-    Classes c = { b, NULL, ARENA_ARRAY(&p->c->arena, int, b->n_src + 1) };
+    Classes c = { b, NULL, ARENA_ARRAY(a, int, b->n_src + 1) };
     int n = 0;
 
     for (int s = 0; s < b->n_src; s++) {
         c.first[s] = n;
         n += b->src[s].rel->n_cols;
     }
-    c.up = ARENA_ARRAY(&p->c->arena, int, n + 1);
+    c.up = ARENA_ARRAY(a, int, n + 1);
     for (int k = 0; k < n; k++)
         c.up[k] = k;
     for (int w = 0; w < b->n_where; w++)
@@ -461,7 +471,24 @@ static bool pick_is_local(const Block *b, Classes *c)
     return false;
 }
 
-static void analyse_batch(Prog *p, Block *b)
+static void find_batch_cols(Block *b, int want)
+{
+    Arena a = { 0 };
+    Classes c = { 0 };
+
+    if (b->kind != BLK_union)
+        c = column_classes(&a, b);
+    for (int j = 0; j < want; j++) {
+        const int col = b->kind == BLK_union ? union_batch_col(b, j) : carried_batch_col(&c, j);
+        if (col < 0)
+            break;
+        b->batch_col[b->n_batch_cols++] = col;
+    }
+    b->batch_local = want > 0 && b->n_batch_cols == want && (b->kind != BLK_pick || pick_is_local(b, &c));
+    arena_free(&a);
+}
+
+static void analyse_batch(Block *b)
 {
     int want = 0;
 
@@ -476,14 +503,7 @@ static void analyse_batch(Prog *p, Block *b)
     for (int s = 0; s < b->n_src; s++)
         if (b->src[s].rel->batched)
             want = b->src[s].rel->n_batch_cols;
-    Classes c = column_classes(p, b);
-    for (int j = 0; j < want; j++) {
-        const int col = b->kind == BLK_union ? union_batch_col(b, j) : carried_batch_col(&c, j);
-        if (col < 0)
-            return;
-        b->batch_col[b->n_batch_cols++] = col;
-    }
-    b->batch_local = want > 0 && (b->kind != BLK_pick || pick_is_local(b, &c));
+    find_batch_cols(b, want);
 }
 
 void prog_analyse_one(Prog *p, Block *b)
@@ -493,7 +513,7 @@ void prog_analyse_one(Prog *p, Block *b)
     analyse_identity(p, b);
     analyse_life(b);
     analyse_dynamic(b);
-    analyse_batch(p, b);
+    analyse_batch(b);
 }
 
 void prog_analyse(Prog *p)

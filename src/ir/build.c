@@ -378,11 +378,27 @@ void blk_add_on(Prog *p, Block *b, int src, Expr *e)
         blk_add_on(p, b, src, e->arg[k]);
 }
 
+void blk_own_parts(Prog *p, Block *b)
+{
+    const Source *src = b->src;
+    const Part *part = b->part;
+    const int n_src = b->n_src, n_parts = b->n_parts;
+
+    b->src = NULL;
+    b->part = NULL;
+    b->n_src = b->n_parts = 0;
+    for (int s = 0; s < n_src; s++)
+        VEC_PUSH(&p->c->arena, b->src, b->n_src, src[s]);
+    for (int k = 0; k < n_parts; k++)
+        VEC_PUSH(&p->c->arena, b->part, b->n_parts, part[k]);
+}
+
 void blk_set_id(Prog *p, Block *b, const int *col, int n)
 {
-    b->id_col = ARENA_ARRAY(&p->c->arena, int, n ? n : 1);
-    if (n)
+    if (!b->id_col || b->n_id != n || memcmp(b->id_col, col, (size_t)n * sizeof *col) != 0) {
+        b->id_col = ARENA_ARRAY(&p->c->arena, int, n ? n : 1);
         memcpy(b->id_col, col, (size_t)n * sizeof *col);
+    }
     b->n_id = n;
     b->one_row = n == 0;
 }

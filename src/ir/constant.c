@@ -128,13 +128,20 @@ static bool compares_literal(const Block *b)
     return false;
 }
 
-static const Expr *constant_of_parts(Consts *k, int c)
+/* Without what consts_new gathers, where a column or a literal stands, as in most parts: there may be thousands. */
+static const Expr *constant_of_part(Arena *a, const Block *b, const Expr *e)
 {
-    const Block *b = k->b;
+    if (e->op == OP_lit_int || e->op == OP_lit_text)
+        return e;
+    return e->op == OP_col ? b->src[e->src].rel->col[e->col].constant : consts_literal(consts_new(a, b), e);
+}
+
+static const Expr *constant_of_parts(Arena *a, const Block *b, int c)
+{
     const Expr *first = NULL;
 
     for (int i = 0; i < b->n_parts; i++) {
-        const Expr *e = consts_literal(k, b->part[i].e[c]);
+        const Expr *e = constant_of_part(a, b, b->part[i].e[c]);
         if (!e || (first && !ex_equal(first, e)))
             return NULL;
         first = e;
@@ -142,23 +149,33 @@ static const Expr *constant_of_parts(Consts *k, int c)
     return first;
 }
 
+static bool may_be_constant(const Block *b, const Col *k, bool moved)
+{
+    if (k->type == T_REAL || k->type == T_BOOL || k->agg != AGG_none)
+        return false;
+    return b->kind == BLK_union || (k->e && (moved || !ex_sources(k->e)));
+}
+
 void analyse_constants(Prog *p, Block *b)
 {
-    const bool moved = has_constant_source(b) || compares_literal(b);
+    const bool moved = b->kind != BLK_union && (has_constant_source(b) || compares_literal(b));
+    Arena a = { 0 };
     Consts *k = NULL;
 
-    if (b->kind == BLK_base)
-        return;
-    for (int c = 0; c < b->n_cols; c++) {
+    for (int c = 0; c < b->n_cols && b->kind != BLK_base; c++) {
         Col *col = &b->col[c];
-        col->constant = NULL;
-        if (col->type == T_REAL || col->type == T_BOOL || col->agg != AGG_none ||
-            (b->kind != BLK_union && (!col->e || (!moved && ex_sources(col->e)))))
+        const Expr *found = NULL;
+        if (!may_be_constant(b, col, moved)) {
+            col->constant = NULL;
             continue;
-        if (!k) {
-            k = consts_new(&p->c->arena, b);
+        }
+        if (!k && b->kind != BLK_union) {
+            k = consts_new(&a, b);
             consts_follow(k);
         }
-        col->constant = b->kind == BLK_union ? constant_of_parts(k, c) : consts_literal(k, col->e);
+        found = b->kind == BLK_union ? constant_of_parts(&a, b, c) : consts_literal(k, col->e);
+        if (!found || !col->constant || !ex_equal(found, col->constant))
+            col->constant = found ? ex_copy(&p->c->arena, found) : NULL;
     }
+    arena_free(&a);
 }

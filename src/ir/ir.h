@@ -140,6 +140,7 @@ struct Block {
     Init *init;                 /* parameters */
     bool is_param, is_data, is_loss, is_metric, is_once, is_detached, frozen, no_decay;
     bool is_view, is_temp;      /* said CREATE VIEW / TEMP */
+    bool is_version;            /* the slices that INSERTs had added to a table when this was read */
     bool user;                  /* defined or named by the user; else made by the front or a pass */
     Block *rows_from;           /* `@param` before CREATE TABLE … AS SELECT: the query, a static block of the same visible
                                  * columns, evaluated over whole tables by the driver when the parameter is absent; it
@@ -220,6 +221,7 @@ int    blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alia
 int    blk_add_col(Prog *p, Block *b, const char *name, Expr *e, Agg agg);           /* name NULL: generated */
 void   blk_add_where(Prog *p, Block *b, Expr *e);                   /* splits AND */
 void   blk_add_on(Prog *p, Block *b, int src, Expr *e);
+void   blk_own_parts(Prog *p, Block *b);                            /* of a union: sources and parts, if they were shared */
 void   blk_set_id(Prog *p, Block *b, const int *col, int n);
 void   blk_each_expr(Block *b, void (*fn)(void *arg, Expr **e), void *arg);      /* every expression it has */
 int    blk_find_col(const Block *b, const char *name);              /* exact; -1 */
@@ -244,7 +246,7 @@ void   prog_activity(Prog *p, Block *const *wrt, int n_wrt);
 
 /* Closure algebra over a block's columns: which expressions over the sources follow from known ones. */
 typedef struct Known Known;
-Known *known_new(const Prog *p, const Block *b);
+Known *known_new(Arena *a, const Block *b);
 void known_add_expr(Known *k, const Expr *e);           /* the value of e is known */
 void known_add_source(Known *k, int src);               /* all of the source's columns */
 void known_close(Known *k);                             /* follow equalities and identities */
@@ -266,6 +268,17 @@ void consts_follow(Consts *k);                          /* over the equalities o
 const Expr *consts_literal(const Consts *k, const Expr *e);     /* the INTEGER or TEXT that e is in every row; or NULL */
 bool consts_never(const Consts *k, Expr *const *cond, int n);   /* one of the conditions is never true */
 void analyse_constants(Prog *p, Block *b);              /* fills Col.constant; part of prog_analyse */
+
+/* ---- narrow.c: only those parts of a UNION ALL are read that can answer ---- */
+
+/* The same parts of the same union are asked for by several blocks of a step. */
+typedef struct Cut Cut;
+typedef struct Cuts { Cut *cut; int n; } Cuts;
+/* In the blocks from number `first` on, which need Col.constant; `versions`: of tables that INSERTs add to, and facts
+ * follow at once. */
+void prog_narrow(Prog *p, int first, bool versions, Cuts *cuts);
+/* Drop versions of a table that a loop has gone past and nobody reads: there may be as many as steps. */
+void prog_drop_passed(Prog *p);
 
 /* ---- print.c: canonical SQL, and other dialects through the same code ---- */
 

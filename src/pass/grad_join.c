@@ -125,7 +125,7 @@ bool grad_contributes(Join1 *j)
 /* Does one row of s make at most one joined row? */
 bool grad_one_to_one(const Join1 *j)
 {
-    Known *k = known_new(j->k->p, j->f);
+    Known *k = known_new(j->k->a, j->f);
 
     known_add_source(k, j->s);
     known_close(k);
@@ -216,7 +216,7 @@ static Expr *in_g(Join1 *j, const Expr *e)
 
 static Known *named_by_identity(Prog *p, const Block *f)
 {
-    Known *k = known_new(p, f);
+    Known *k = known_new(&p->c->arena, f);
 
     for (int i = 0; i < f->n_id; i++)
         if (grad_id_expr(f, i))

@@ -99,7 +99,7 @@ static int row_cost(const Block *b)
 /* Does a row of source s find the rows of all others? */
 static bool meets_once(const Prog *p, const Block *r, int s)
 {
-    Known *k = known_new(p, r);
+    Known *k = known_new(&p->c->arena, r);
 
     known_add_source(k, s);
     known_close(k);
@@ -112,7 +112,7 @@ static bool meets_once(const Prog *p, const Block *r, int s)
 /* The order a pick names must settle all ties: that of the sources will be another one. */
 static bool order_settles(const Prog *p, const Block *r)
 {
-    Known *k = known_new(p, r);
+    Known *k = known_new(&p->c->arena, r);
 
     for (int o = 0; o < r->n_order; o++)
         known_add_expr(k, r->order[o].e);

@@ -239,7 +239,7 @@ static void known_cols(const Prog *p, const Block *b, int s, const Known *k, boo
 static bool reaching_keys(const Prog *p, const Block *b, const Block *reader, bool *out)
 {
     const int s = source_of(reader, b);
-    Known *k = known_new(p, reader);
+    Known *k = known_new(&p->c->arena, reader);
 
     if (reader->kind == BLK_reduce) {
         for (int c = 0; c < reader->n_keys; c++)
@@ -264,7 +264,7 @@ static bool reaching_keys(const Prog *p, const Block *b, const Block *reader, bo
 static void joined_keys(const Prog *p, const Block *b, const Block *reader, bool *out)
 {
     const int s = source_of(reader, b);
-    Known *k = known_new(p, reader);
+    Known *k = known_new(&p->c->arena, reader);
 
     for (int j = 0; j < reader->n_src; j++)
         if (j != s)
