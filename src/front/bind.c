@@ -732,8 +732,10 @@ void bind_stmt(Binder *b, Def *d)
     if (old)
         def_supersede(b, old);
     d->slice = NULL;
-    d->slice_e = NULL;
-    d->n_slices = d->n_slice_e = 0;
+    d->slice_src = NULL;
+    d->slice_part = NULL;
+    d->rising = NULL;
+    d->n_slices = d->n_slice_src = d->n_slice_parts = 0;
     d->state = DEF_done;
 }
 
@@ -925,6 +927,8 @@ Prog *front_bind(Compile *c, Scan *s, const Catalog *cat, const FrontOpts *o)
     check_init_of(&b);
     check_batches(&b);
     diag_stop_if_any(c);
+    prog_drop_passed(b.p);
+    def_part_versions(&b);
     prog_analyse(b.p);
     check_results(&b);
     noise_check_keys(&b);

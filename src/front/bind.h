@@ -97,6 +97,7 @@ typedef struct Binder {
     int n_repeated;                     /* statements that loops were made into so far */
     struct LoopCall *loop_call;         /* the loop whose head is being read */
     Defs *defs;
+    Cuts cuts;                          /* of versions, by what read them */
 } Binder;
 
 /* ---- scan stage, parse.c and directive.c ---- */

@@ -21,8 +21,9 @@ typedef struct Def {
     bool missing;                   /* declared, but the database has no such table */
     Stmt *insert;                   /* the first INSERT INTO it, or NULL */
     Block **slice; int n_slices;    /* what it was created with and what INSERTs added, in order */
-    Expr ***slice_e; int n_slice_e; /* their columns as parts of the union, which all versions share */
-    bool slice_tag;                 /* the first of them is the branch number */
+    bool slice_tag;                 /* the parts of their union begin with the branch number */
+    Source *slice_src; Part *slice_part; int n_slice_src, n_slice_parts;    /* of that union; versions share them */
+    bool *rising; int n_rising;     /* by column: it is a greater number in each of the first n_rising slices */
 } Def;
 
 struct Defs {
@@ -48,6 +49,7 @@ void bind_guarded(Binder *b, Def *d, void (*fn)(Binder *b, Def *d));
 Block *def_current(Binder *b, Def *d);                          /* the newest version, put together when it is first read */
 void def_supersede(Binder *b, Block *old);                      /* it is no longer the newest */
 void bind_insert(Binder *b, Def *d);
+void def_part_versions(Binder *b);                              /* they share nothing from then on */
 
 /* ---- repeat.c ---- */
 bool stmt_in_loop(const Scan *s, int stmt);

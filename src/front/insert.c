@@ -13,21 +13,43 @@ void def_supersede(Binder *b, Block *old)
     old->user = old->is_view = false;
 }
 
+static const Expr *slice_number(const Def *d, int i, int col)
+{
+    const Expr *e = d->slice[i]->col[col].constant;
+
+    return e && e->op == OP_lit_int ? e : NULL;
+}
+
+/* Slices are numbered upwards, as a rule: then only what came since is looked at. */
+static void follow_rising(Binder *b, Def *d)
+{
+    const int n_cols = d->slice[0]->n_cols;
+
+    if (!d->rising) {
+        d->rising = ARENA_ARRAY(&b->c->arena, bool, n_cols + 1);
+        for (int c = 0; c < n_cols; c++)
+            d->rising[c] = slice_number(d, 0, c) != NULL;
+        d->n_rising = 1;
+    }
+    for (int i = d->n_rising; i < d->n_slices; i++)
+        for (int c = 0; c < n_cols; c++)
+            d->rising[c] = d->rising[c] && slice_number(d, i, c) && slice_number(d, i - 1, c)->i < slice_number(d, i, c)->i;
+    d->n_rising = d->n_slices;
+}
+
 /* The column in which every slice has a number of its own: with it the slices need no branch numbers. */
 static bool tells_slices(const Def *d, int col)
 {
-    bool rising = true;
-
+    if (d->rising[col])
+        return true;
     for (int i = 0; i < d->n_slices; i++) {
-        const Expr *e = d->slice[i]->col[col].constant;
-        if (!e || e->op != OP_lit_int)
-            return false;
-        rising &= i == 0 || d->slice[i - 1]->col[col].constant->i < e->i;
-    }
-    for (int i = 0; !rising && i < d->n_slices; i++)
-        for (int j = 0; j < i; j++)
-            if (d->slice[j]->col[col].constant->i == d->slice[i]->col[col].constant->i)
+        const Expr *e = slice_number(d, i, col);
+        for (int j = 0; e && j < i; j++)
+            if (slice_number(d, j, col)->i == e->i)
                 return false;
+        if (!e)
+            return false;
+    }
     return true;
 }
 
@@ -65,25 +87,36 @@ static Expr **slice_exprs(Binder *b, const Def *d, int i)
     return e;
 }
 
+/* Sources and parts of the union of all slices; those of an earlier version are their beginning. */
+static void add_parts(Binder *b, Def *d, bool tag)
+{
+    Arena *a = &b->c->arena;
+
+    if (tag != d->slice_tag)
+        d->n_slice_src = d->n_slice_parts = 0;
+    d->slice_tag = tag;
+    while (d->n_slice_parts < d->n_slices) {
+        const int i = d->n_slice_parts;
+        const Source src = { .rel = d->slice[i], .alias = d->slice[i]->name, .join = JOIN_inner };
+        const Part part = { i, slice_exprs(b, d, i) };
+        VEC_PUSH(a, d->slice_src, d->n_slice_src, src);
+        VEC_PUSH(a, d->slice_part, d->n_slice_parts, part);
+    }
+}
+
 /* UNION ALL of the slices. */
 static Block *slices_together(Binder *b, Def *d)
 {
     const Block *first = d->slice[0];
     int *at = ARENA_ARRAY(&b->c->arena, int, first->n_cols + 1);
     const int n = block_visible(first, at);
-    int cap = 1;                            /* a power of two, as VEC_PUSH has them, but no arrays that were outgrown */
     bool tag = true;
     Block *u = blk_new(b->p, BLK_union, d->name);
 
+    follow_rising(b, d);
     for (int c = 0; c < n; c++)
         tag &= first->col[at[c]].type == T_REAL || !tells_slices(d, at[c]);
-    if (tag != d->slice_tag)
-        d->n_slice_e = 0;
-    d->slice_tag = tag;
-    while (d->n_slice_e < d->n_slices) {
-        Expr **e = slice_exprs(b, d, d->n_slice_e);
-        VEC_PUSH(&b->c->arena, d->slice_e, d->n_slice_e, e);
-    }
+    add_parts(b, d, tag);
     if (tag) {
         const int c = blk_add_col(b->p, u, GEN_PREFIX "branch", NULL, AGG_none);
         u->col[c].type = T_INT;
@@ -94,18 +127,13 @@ static Block *slices_together(Binder *b, Def *d)
         u->col[k].type = first->col[at[c]].type;
         u->col[k].at = first->col[at[c]].at;
     }
-    while (cap < d->n_slices)
-        cap *= 2;
-    u->src = ARENA_ARRAY(&b->c->arena, Source, cap);
-    u->part = ARENA_ARRAY(&b->c->arena, Part, cap);
-    for (u->n_src = 0; u->n_src < d->n_slices; u->n_src++, u->n_parts++) {
-        u->src[u->n_src] = (Source){ .rel = d->slice[u->n_src], .alias = d->slice[u->n_src]->name, .join = JOIN_inner };
-        u->part[u->n_parts] = (Part){ u->n_src, d->slice_e[u->n_src] };
-    }
+    u->src = d->slice_src;
+    u->part = d->slice_part;
+    u->n_src = u->n_parts = d->n_slices;
     u->at = d->st->at;
     u->name_at = d->st->name_at;
     u->mode = stmt_mode(d->st);
-    u->user = true;
+    u->user = u->is_version = true;
     prog_analyse_one(b->p, u);
     return u;
 }
@@ -116,6 +144,14 @@ Block *def_current(Binder *b, Def *d)
     if (!d->block && d->n_slices)
         d->block = slices_together(b, d);
     return d->block;
+}
+
+/* Passes change sources and parts where they stand: each version that is left gets its own. */
+void def_part_versions(Binder *b)
+{
+    for (int i = 0; i < b->p->n_blocks; i++)
+        if (b->p->block[i]->is_version)
+            blk_own_parts(b->p, b->p->block[i]);
 }
 
 /* ---- INSERT INTO ---- */

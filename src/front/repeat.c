@@ -54,8 +54,11 @@ static void bind_one(Binder *b, int i)
     /* Binding may add definitions and so move the array: it gets a copy. */
     Def d = *at;
     const ptrdiff_t k = at - b->defs->def;
+    const int first = b->p->n_blocks, errors = b->c->n_errors;
     bind_guarded(b, &d, st->kind == STMT_insert ? bind_insert : bind_stmt);
     b->defs->def[k] = d;
+    if (b->c->n_errors == errors)
+        prog_narrow(b->p, first, true, &b->cuts);
 }
 
 /* ---- loops ---- */
