@@ -153,8 +153,9 @@ static bool stand_apart(Back *k, const Block *r, Contribution *from, int n, int 
 
 #define MEET_AT_ONCE 8
 
-/* The gradient of r from its contributions: a single one is it; rows that never meet stand side by side; else they
- * meet by UNION ALL and SUM, so many at a time, so that a loop's many steps make many small blocks and not a large one. */
+/* The gradient of r from its contributions: a single one is it; rows that never meet stand side by side; those of one form
+ * are summed at once; else they meet by UNION ALL and SUM, so many at a time, so that many steps make many small blocks and
+ * not a large one. */
 static Grad gather(Back *k, const Block *r)
 {
     Contribution *c = k->contrib[r->id];
@@ -163,6 +164,7 @@ static Grad gather(Back *k, const Block *r)
 
     if (n > 1 && stand_apart(k, r, c, n, 0, &apart))
         return (Grad){ apart.rel, apart.id, apart.d };
+    n = grad_sum_alike(k, r, c, n);
     while (n > 1) {
         int m = 0;
         for (int at = 0; at < n; at += MEET_AT_ONCE)

@@ -2,7 +2,7 @@
  *
  * grad.h - what the files of the differentiation share.  derive.c: scalar expressions.  grad.c: the walk
  * backwards, its ends, and where contributions meet.  grad_join.c: through row blocks and sums.
- * grad_pick.c: through MIN, MAX, picks and unions. */
+ * grad_pick.c: through MIN, MAX, picks and unions.  grad_alike.c: sums of many contributions of one form. */
 #ifndef SG_GRAD_H
 #define SG_GRAD_H
 
@@ -53,6 +53,9 @@ void grad_mark_read(Join1 *j, bool *read);              /* which forward sources
 bool grad_direct(Join1 *j, const bool *read, Contribution *out);           /* false: use the general form */
 void grad_general(Join1 *j, const bool *read, Contribution *out);
 void grad_add_columns(Join1 *j, Expr **id, Contribution *out);
+
+/* Contributions of one form become one, in place; how many are left. */
+int grad_sum_alike(Back *k, const Block *r, Contribution *c, int n);
 
 /* All contributions of block f with gradient g to its source s (output column o; branch part). */
 void grad_through_join(Back *k, const Block *f, const Grad *g, int s);
