@@ -330,18 +330,20 @@ static bool choose_class(Native *n, Rel *r)
     bool err = false;
     const double tuples = tuples_expected(n, r);
 
-    for (int s = 0; s < b->n_src && !err && best.cost >= 0; s++)
-        for (int c = 0; c < b->src[s].rel->n_cols && !err && best.cost >= 0; c++) {
-            const ColKind kind = r->src[s]->lay.col[c].kind;
-            LaneClass k = { n, r, ARENA_ARRAY(&a, int, b->n_src + 1), false };
-            bool carried;
-            if (kind != CK_row && kind != CK_lane)
-                continue;
-            for (int t = 0; t < b->n_src; t++)
-                k.col[t] = t == s ? c : -1;
-            if (grow(b, &k) && !tested_before(b, s, c, &k) && conditions_allow(b, &k) && outputs_allow(b, &k, &carried))
-                consider(n, r, &k, carried, tuples, &best, &err);
-        }
+    for (int batch = 1; batch >= 0; batch--)
+        for (int s = 0; s < b->n_src && !err && best.cost >= 0; s++)
+            for (int c = 0; c < b->src[s].rel->n_cols && !err && best.cost >= 0; c++) {
+                const ColKind kind = r->src[s]->lay.col[c].kind;
+                LaneClass k = { n, r, ARENA_ARRAY(&a, int, b->n_src + 1), false };
+                bool carried;
+                if (kind != CK_row && kind != CK_lane)
+                    continue;
+                for (int t = 0; t < b->n_src; t++)
+                    k.col[t] = t == s ? c : -1;
+                if (grow(b, &k) && is_batch_class(r, &k) == batch && !tested_before(b, s, c, &k) && conditions_allow(b, &k) &&
+                    outputs_allow(b, &k, &carried))
+                    consider(n, r, &k, carried, tuples, &best, &err);
+            }
     take_class(r, best.class.col ? &best.class : NULL, best.carried);
     arena_free(&a);
     return !err;
@@ -378,6 +380,17 @@ static bool union_lane(Native *n, Rel *r, int c, bool *err)
     return first && (r->batch_col[c] || first->L >= 4);
 }
 
+/* How welcome column c is: a batch's key, the lane of the first part as it stands, any other. */
+static int union_class(const Rel *r, int c)
+{
+    const Expr *e = r->b->n_parts ? r->b->part[0].e[c] : NULL;
+
+    if (!e || e->op != OP_col)
+        return -1;
+    return r->batch_col[c] ? 0 : r->src[e->src]->lay.col[e->col].kind == CK_lane ? 1 : 2;
+}
+
+/* Asking for a column makes a view of every part, so it is asked for only where no better one was found. */
 static bool choose_union(Native *n, Rel *r)
 {
     const Block *b = r->b;
@@ -386,18 +399,17 @@ static bool choose_union(Native *n, Rel *r)
     int best = -1;
 
     r->plan.laned = false;
-    for (int c = 0; c < b->n_cols && !err; c++) {
-        if (r->b->n_parts == 0 || !union_lane(n, r, c, &err))
-            continue;
-        const Expr *e = b->part[0].e[c];
-        const size_t lanes = lay_with_lane(n, r->src[e->src], e->col, &err)->L;
-        const bool here = r->src[e->src]->lay.col[e->col].kind == CK_lane;
-        const size_t worth = r->batch_col[c] ? SIZE_MAX : here ? SIZE_MAX / 2 : lanes;
-        if (worth > most) {
-            most = worth;
-            best = c;
+    for (int class = 0; class < 3 && best < 0; class++)
+        for (int c = 0; c < b->n_cols && !err && (best < 0 || class == 2); c++) {
+            if (union_class(r, c) != class || !union_lane(n, r, c, &err))
+                continue;
+            const Expr *e = b->part[0].e[c];
+            const size_t lanes = lay_with_lane(n, r->src[e->src], e->col, &err)->L;
+            if (best < 0 || lanes > most) {
+                most = lanes;
+                best = c;
+            }
         }
-    }
     r->plan.laned = r->plan.carried = best >= 0;
     for (int p = 0; p < b->n_parts; p++)
         r->plan.lane_col[p] = best < 0 ? -1 : b->part[p].e[best]->col;
