@@ -8,6 +8,7 @@
 #include "ir/ir.h"
 
 typedef struct Db Db;
+typedef struct Stmt Stmt;
 typedef enum DbMode { DB_READ, DB_WRITE, DB_CREATE } DbMode;    /* WRITE: must exist; CREATE: made if absent */
 
 /* spec: an SQLite file, or later duckdb:FILE, postgres://…, trino://….  Hostile files are survivable:
@@ -37,6 +38,10 @@ Code db_read(Db *db, const char *table, const char *where, Table *out, Err *e);
 /* Run statements; run one query and return its rows unsorted, its columns typed by what they hold (nothing: REAL). */
 Code db_exec(Db *db, Err *e, const char *sql);
 Code db_query(Db *db, const char *sql, Table *out, Err *e);
+/* One statement that is run many times, closed before its database; `row` (or NULL): whether it gave one. */
+Code db_prepare(Db *db, const char *sql, Stmt **out, Err *e);
+Code db_rerun(Db *db, Stmt *st, bool *row, Err *e);
+void db_finish(Stmt *st);                                       /* NULL: nothing */
 Code db_begin(Db *db, Err *e);                                  /* BEGIN IMMEDIATE */
 Code db_commit(Db *db, Err *e);
 void db_rollback(Db *db);

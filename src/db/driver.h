@@ -7,7 +7,6 @@
 
 #include "db/db.h"
 
-typedef struct Stmt Stmt;
 typedef enum Store { STORE_null, STORE_int, STORE_real, STORE_text, STORE_blob } Store;
 
 Code stmt_open(Db *db, Stmt **out, const char *sql, Err *e);        /* exactly one statement */

@@ -489,6 +489,33 @@ Code drv_exec(Db *db, Err *e, const char *fmt, ...)
     return rc;
 }
 
+Code db_prepare(Db *db, const char *sql, Stmt **out, Err *e)
+{
+    sqlite3_stmt *st = NULL;
+
+    *out = NULL;
+    if (sqlite3_prepare_v3(db->h, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL))
+        return sqlite_fail(db, e);
+    *out = (Stmt *)st;
+    return OK;
+}
+
+Code db_rerun(Db *db, Stmt *st, bool *row, Err *e)
+{
+    const int rc = sqlite3_step(raw(st));
+    const Code code = rc == SQLITE_ROW || rc == SQLITE_DONE ? OK : sqlite_fail(db, e);
+
+    if (row)
+        *row = rc == SQLITE_ROW;
+    sqlite3_reset(raw(st));
+    return code;
+}
+
+void db_finish(Stmt *st)
+{
+    stmt_close(st);
+}
+
 Code db_begin(Db *db, Err *e)
 {
     return db_exec(db, e, "BEGIN IMMEDIATE");

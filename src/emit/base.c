@@ -111,24 +111,24 @@ static bool base_is_batched(const Block *b)
     return b->role == BASE_db && (b->n_batch > 0 || b->batch_rows);
 }
 
-static bool has_index(const Prog *p, const Block *b, const Dialect *d)
+static bool has_index(const Readers *r, const Block *b)
 {
     Buf tmp = { 0 };
 
-    emit_indexes(&tmp, p, b, d);
+    emit_indexes(&tmp, r, b);
     const bool any = tmp.n > 0;
     buf_free(&tmp);
     return any;
 }
 
-static bool needs_copy(const Prog *p, const Block *b, bool batch, const Dialect *d)
+static bool needs_copy(const Readers *r, const Block *b, bool batch)
 {
     if (b->bag || b->schema || (batch && base_is_batched(b)) || !ascii_ieq(stored_name(b), b->name))
         return true;
     for (int c = 0; c < b->n_cols; c++)
         if (needs_type(b, &b->col[c]))
             return true;
-    return has_index(p, b, d);
+    return has_index(r, b);
 }
 
 static void put_row_number(Buf *out, const Block *b)
@@ -222,14 +222,14 @@ static void put_drop(Buf *out, const Block *b)
     buf_puts(out, ";\n");
 }
 
-void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d)
+void emit_base(Buf *out, const Prog *p, const Readers *r, const Block *b, bool batch, const Dialect *d)
 {
     const bool restricted = batch && base_is_batched(b);
 
     if (b->role == BASE_range) {
         put_insert(out, b, d);
         emit_shape(out, b, 0, d);
-    } else if (!needs_copy(p, b, batch, d)) {
+    } else if (!needs_copy(r, b, batch)) {
         put_drop(out, b);                           /* a copy that another script may have left */
         return;
     } else {
@@ -241,5 +241,5 @@ void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialec
             put_batch_join(out, b, first_batched(p));
     }
     buf_puts(out, ";\n");
-    emit_indexes(out, p, b, d);
+    emit_indexes(out, r, b);
 }

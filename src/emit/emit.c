@@ -29,15 +29,20 @@ void emit_create(Buf *out, const Block *b, const Dialect *d)
     buf_puts(out, ");\n");
 }
 
-void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d)
+void emit_insert(Buf *out, const Block *b, const Dialect *d)
 {
-    emit_create(out, b, d);
     buf_puts(out, "INSERT INTO temp.");
     buf_ident(out, b->name);
     buf_putc(out, '\n');
     print_select(out, b, d, "");
+}
+
+void emit_block(Buf *out, const Readers *r, const Block *b, const Dialect *d)
+{
+    emit_create(out, b, d);
+    emit_insert(out, b, d);
     buf_puts(out, ";\n");
-    emit_indexes(out, p, b, d);
+    emit_indexes(out, r, b);
 }
 
 /* The column of `from` that holds target's column c: assigned to it, or of the same name. */
@@ -79,20 +84,17 @@ static void put_match(Buf *out, const Assign *a, const Dialect *d)
     }
 }
 
-void emit_assigns(Buf *out, const Prog *p, const char *schema, const Dialect *d)
+void emit_assign(Buf *out, const Assign *a, const char *schema, const Dialect *d)
 {
-    for (int k = 0; k < p->n_assigns; k++) {
-        const Assign *a = &p->assign[k];
-        buf_printf(out, "UPDATE %s.", schema);
-        buf_ident(out, a->target->name);
-        buf_puts(out, " AS \"_sg_t\"");
-        put_sets(out, a);
-        buf_puts(out, " FROM temp.");
-        buf_ident(out, a->from->name);
-        buf_puts(out, " AS \"_sg_f\"");
-        put_match(out, a, d);
-        buf_puts(out, ";\n");
-    }
+    buf_printf(out, "UPDATE %s.", schema);
+    buf_ident(out, a->target->name);
+    buf_puts(out, " AS \"_sg_t\"");
+    put_sets(out, a);
+    buf_puts(out, " FROM temp.");
+    buf_ident(out, a->from->name);
+    buf_puts(out, " AS \"_sg_f\"");
+    put_match(out, a, d);
+    buf_puts(out, ";\n");
 }
 
 void emit_needed(const Prog *p, Block *const *target, int n, bool *need)

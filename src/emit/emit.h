@@ -13,27 +13,33 @@ extern const Dialect dialects[];
 extern const int n_dialects;
 const Dialect *dialect_find(const char *name);          /* NULL: there is none of that name */
 
+/* Who reads each block, found once for a program: the indexes of all its tables take one look at every source. */
+typedef struct Readers Readers;
+Readers *emit_readers(Arena *a, const Prog *p);
+
 /* The statements that evaluate one block into a temporary table of its name, dropping an old one: DROP, CREATE
  * TEMP TABLE, INSERT … SELECT, and indexes for the joins of its readers.  Each ends a line. */
-void emit_block(Buf *out, const Prog *p, const Block *b, const Dialect *d);
+void emit_block(Buf *out, const Readers *r, const Block *b, const Dialect *d);
+/* Of them only INSERT … SELECT, without the end of a statement. */
+void emit_insert(Buf *out, const Block *b, const Dialect *d);
 /* DROP and CREATE TEMP TABLE with b's columns and their types.  Types matter: SQLite takes no index of a column
  * without one (CREATE TABLE … AS gives none to an expression) for a comparison with a column that has one. */
 void emit_create(Buf *out, const Block *b, const Dialect *d);
 /* "column" TYPE, … */
 void emit_typed_cols(Buf *out, const Block *b, const Dialect *d);
 /* Only the indexes, for a table that is there already. */
-void emit_indexes(Buf *out, const Prog *p, const Block *b, const Dialect *d);
+void emit_indexes(Buf *out, const Readers *r, const Block *b);
 /* The quoted name of b's index k, for those who move a table aside and must drop its indexes. */
 enum { EMIT_MAX_INDEXES = 16 };
 void emit_index_name(Buf *out, const Block *b, int k);
 /* Statements that prepare a base block: a temporary copy where the table cannot be read in place (bag,
  * conversion, another name, text keys of unknown collation, batch) or is joined by columns without an index;
  * else nothing.  `batch`: only rows whose keys are in sqlgrad_batch. */
-void emit_base(Buf *out, const Prog *p, const Block *b, bool batch, const Dialect *d);
+void emit_base(Buf *out, const Prog *p, const Readers *r, const Block *b, bool batch, const Dialect *d);
 /* SELECT of all combinations that a declared table's CHECKs allow, value columns `val`. */
 void emit_shape(Buf *out, const Block *b, double val, const Dialect *d);
-/* One UPDATE an assignment of p; `schema` holds the targets ("main", "temp"). */
-void emit_assigns(Buf *out, const Prog *p, const char *schema, const Dialect *d);
+/* An assignment as an UPDATE; `schema` holds the target ("main", "temp"). */
+void emit_assign(Buf *out, const Assign *a, const char *schema, const Dialect *d);
 
 typedef enum EmitWhat { EMIT_forward, EMIT_grad, EMIT_step } EmitWhat;
 

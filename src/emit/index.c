@@ -121,21 +121,45 @@ static void sort_sets(IndexSet *set, int n)
         }
 }
 
+/* ---- who reads a block ---- */
+
+typedef struct Use { const Block *by; int src; } Use;
+struct Readers { int *first; Use *use; };       /* the uses of block id: first[id] … first[id + 1] - 1, in program order */
+
 /* Where the order of joins is open, an index without statistics misleads SQLite's planner more often than it
  * helps; it makes transient ones itself. */
-static int collect_sets(const Prog *p, const Block *b, IndexSet *set)
+static bool looks_up_rows(const Block *b, int s)
+{
+    return s > 0 && b->kind != BLK_union && (b->ordered || b->src[s].join == JOIN_left);
+}
+
+Readers *emit_readers(Arena *a, const Prog *p)
+{
+    Readers *r = arena_alloc(a, sizeof *r);
+    int n = 0;
+
+    r->first = ARENA_ARRAY(a, int, p->n_blocks + 2);
+    for (int k = 0; k < p->n_blocks; k++)
+        for (int s = 0; s < p->block[k]->n_src; s++)
+            r->first[p->block[k]->src[s].rel->id + 2] += looks_up_rows(p->block[k], s);
+    for (int k = 0; k <= p->n_blocks; k++)
+        n = r->first[k + 1] += n;
+    r->use = ARENA_ARRAY(a, Use, n + 1);
+    for (int k = 0; k < p->n_blocks; k++)
+        for (int s = 0; s < p->block[k]->n_src; s++)
+            if (looks_up_rows(p->block[k], s))
+                r->use[r->first[p->block[k]->src[s].rel->id + 1]++] = (Use){ p->block[k], s };
+    return r;
+}
+
+static int collect_sets(const Readers *r, const Block *b, IndexSet *set)
 {
     int n = 0;
 
-    for (int k = 0; k < p->n_blocks && !b->one_row; k++) {
-        const Block *r = p->block[k];
-        for (int s = 1; s < r->n_src && r->kind != BLK_union; s++) {
-            if (r->src[s].rel != b || !(r->ordered || r->src[s].join == JOIN_left))
-                continue;
-            const IndexSet w = wanted_by(r, s);
-            if (w.eq)
-                n = add_set(set, n, w);
-        }
+    for (int k = r->first[b->id]; k < r->first[b->id + 1] && !b->one_row; k++) {
+        const IndexSet w = wanted_by(r->use[k].by, r->use[k].src);
+        if (w.eq)
+            n = add_set(set, n, w);
     }
     sort_sets(set, n);
     return n;
@@ -190,12 +214,11 @@ static void put_index(Buf *out, const Block *b, IndexSet *set, int k, int n)
     buf_puts(out, ");\n");
 }
 
-void emit_indexes(Buf *out, const Prog *p, const Block *b, const Dialect *d)
+void emit_indexes(Buf *out, const Readers *r, const Block *b)
 {
     IndexSet set[MAX_SETS];
-    const int n = collect_sets(p, b, set);
+    const int n = collect_sets(r, b, set);
 
-    (void)d;
     for (int k = 0; k < n; k++)
         if (set[k].eq)
             put_index(out, b, set, k, n);

@@ -13,6 +13,7 @@
 typedef struct Script {
     Buf *out; const Prog *p; const EmitOpts *o; const Dialect *d;
     Arena a;
+    Readers *readers;
     bool *need, *done;          /* by block id */
     Block **show; int n_show;
 } Script;
@@ -163,7 +164,7 @@ static void put_base(Script *s, const Block *b)
         put_comment(s, "\n-- ", b->name, b->is_param ? ": a parameter\n" : b->is_data ? ": data\n" : ": a table\n");
     if (b->filled)
         buf_printf(s->out, "%s\n", b->filled);
-    emit_base(s->out, s->p, b, s->o->batch, s->d);
+    emit_base(s->out, s->p, s->readers, b, s->o->batch, s->d);
 }
 
 static void put_block(Script *s, const Block *b)
@@ -172,7 +173,7 @@ static void put_block(Script *s, const Block *b)
     if (b->grad_of >= 0 && b->grad_of < s->p->n_blocks)
         put_comment(s, ": gradient of ", s->p->block[b->grad_of]->name, "");
     buf_putc(s->out, '\n');
-    emit_block(s->out, s->p, b, s->d);
+    emit_block(s->out, s->readers, b, s->d);
 }
 
 /* What is needed and not there yet: base tables first, so that the script says at its head what it reads. */
@@ -346,13 +347,15 @@ static void put_step_end(Script *s)
     put_computed_check(s);
     put_finite_checks(s);
     buf_puts(s->out, "\n-- new values\n");
-    emit_assigns(s->out, s->p, "main", s->d);
+    for (int k = 0; k < s->p->n_assigns; k++)
+        emit_assign(s->out, &s->p->assign[k], "main", s->d);
 }
 
 void emit_script(Buf *out, const Prog *p, const EmitOpts *o, const Dialect *d)
 {
     Script s = { .out = out, .p = p, .o = o, .d = d };
 
+    s.readers = emit_readers(&s.a, p);
     choose_shown(&s);
     choose_needed(&s);
     put_header(&s);

@@ -6,7 +6,11 @@
  *
  * What must be computed again follows from clocks alone: a table is stale if one it was made from has
  * changed since.  Binding, drawing a batch and assigning change base tables; so static tables are computed
- * once, batch tables once a batch, step tables once a step. */
+ * once, batch tables once a batch, step tables once a step.
+ *
+ * Tables and their indexes are made once, before anything is computed, and then only emptied and filled: each
+ * statement that runs in every step is prepared once, for a database whose schema no longer changes.  Making
+ * them anew would cost more than the rows of a loop's many small tables do. */
 #include "exec/engine.h"
 #include "db/db.h"
 #include "emit/emit.h"
@@ -16,8 +20,11 @@
 
 /* What the engine knows of one block's table. */
 typedef struct SqlTable {
-    const Table *rows;          /* base: as bound, NULL before */
-    bool there;                 /* the table holds what its clock says */
+    bool made;                  /* the table and its indexes are there */
+    bool filled;                /* derived: it has rows, or may have */
+    bool there;                 /* it holds what its clock says */
+    bool can_overflow;          /* derived: an INTEGER of it may become a REAL */
+    Stmt *clear, *fill, *check; /* derived: statements kept; `check` finds such a REAL */
     bool apart;                 /* base: all rows stand in _sg_rows_of_NAME, NAME holds those of the batch */
     bool finite;                /* looked at, and nothing found */
     uint64_t clock;             /* when it changed */
@@ -31,9 +38,12 @@ typedef struct SqlEngine {
     const Dialect *d;
     Db *db;
     Arena a;
+    Readers *readers;
     SqlTable *table;            /* by block id */
+    Stmt **assign;              /* by assignment */
     uint64_t clock;
     bool broken;                /* the database undid more than the last statement */
+    bool drew;                  /* sqlgrad_batch is there */
     int batch, n_batches;       /* current batch, 0: no restriction; how many were drawn */
 } SqlEngine;
 
@@ -60,6 +70,18 @@ static Code sql_run_free(SqlEngine *g, const Block *b, Buf *sql, Err *e)
     return rc;
 }
 
+/* Run a statement that is kept in *st, prepared from `sql` the first time. */
+static Code run_kept(SqlEngine *g, const Block *b, Stmt **st, Buf *sql, bool *row, Err *e)
+{
+    Err mine = { 0 };
+    Code rc = *st ? OK : db_prepare(g->db, sql->s, st, &mine);
+
+    buf_free(sql);
+    if (rc == OK)
+        rc = db_rerun(g->db, *st, row, &mine);
+    return rc == OK ? OK : err_set(e, mine.code, mine.id, "%s: %s", b->name, mine.msg);
+}
+
 static bool sql_is_batched(const Block *b)
 {
     return b->role == BASE_db && (b->n_batch > 0 || b->batch_rows);
@@ -83,6 +105,13 @@ static void sql_close(Engine *eng)
 
     if (!g)
         return;
+    for (int k = 0; k < g->p->n_blocks; k++) {
+        db_finish(g->table[k].clear);
+        db_finish(g->table[k].fill);
+        db_finish(g->table[k].check);
+    }
+    for (int k = 0; k < g->p->n_assigns; k++)
+        db_finish(g->assign[k]);
     db_close(g->db);
     arena_free(&g->a);
     mem_free(g);
@@ -92,7 +121,9 @@ static Code sql_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e)
 {
     SqlEngine *g = mem_alloc(sizeof *g);
     *g = (SqlEngine){ .head = { &engine_sql }, .p = p, .o = *o, .d = dialect_find("sqlite") };
+    g->readers = emit_readers(&g->a, p);
     g->table = ARENA_ARRAY(&g->a, SqlTable, p->n_blocks + 1);
+    g->assign = ARENA_ARRAY(&g->a, Stmt *, p->n_assigns + 1);
     db_memory_limit(o->mem_limit ? o->mem_limit : mem_default_limit());     /* temporary tables live in memory */
     const Code rc = db_open_temp(&g->db, o->db_path, e);
     if (rc != OK)
@@ -153,25 +184,43 @@ static void put_drop_all(Buf *out, const Block *b)
     buf_puts(out, ";\n");
 }
 
+static void put_clear(Buf *out, const Block *b)
+{
+    buf_puts(out, "DELETE FROM temp.");
+    buf_ident(out, b->name);
+    buf_puts(out, ";\n");
+}
+
+/* Before the rows of a base table: an empty table.  One that is bound again is emptied. */
+static void put_empty(SqlEngine *g, Buf *out, const Block *b)
+{
+    if (g->table[b->id].made && !g->table[b->id].apart) {
+        put_clear(out, b);
+    } else {
+        put_drop_all(out, b);
+        emit_create(out, b, g->d);
+    }
+}
+
 static Code sql_bind(Engine *eng, const Block *b, const Table *t, Err *e)
 {
     SqlEngine *g = sql_self(eng);
     SqlTable *k = &g->table[b->id];
+    const bool again = k->made && !k->apart;
     Buf sql = { 0 };
     Code rc = db_exec(g->db, e, "BEGIN");
 
     if (rc != OK)
         return rc;
-    put_drop_all(&sql, b);
-    emit_create(&sql, b, g->d);
+    put_empty(g, &sql, b);
     rc = sql_run_free(g, b, &sql, e);
     if (rc == OK) rc = append_rows(g, b, t, e);
     if (rc == OK && b->bag) put_ranks(&sql, b);
-    if (rc == OK) emit_indexes(&sql, g->p, b, g->d);
+    if (rc == OK && !again) emit_indexes(&sql, g->readers, b);
     if (rc == OK) rc = sql_run_free(g, b, &sql, e);
     if (db_exec(g->db, e, rc == OK ? "COMMIT" : "ROLLBACK") != OK && rc == OK)
         rc = e->code;
-    *k = (SqlTable){ .rows = t, .there = rc == OK, .clock = ++g->clock };
+    *k = (SqlTable){ .made = rc == OK || again, .there = rc == OK, .clock = ++g->clock };
     return rc;
 }
 
@@ -219,11 +268,9 @@ static void put_columns_of(Buf *out, const Block *b)
     }
 }
 
-/* Fill NAME from _sg_rows_of_NAME: the batch's rows, or all of them.  Indexes of a table that moved aside kept
- * their names, so they are dropped first. */
+/* Fill NAME, which is empty, from _sg_rows_of_NAME: the batch's rows, or all of them. */
 static void put_rows_of_batch(SqlEngine *g, Buf *out, const Block *b)
 {
-    emit_create(out, b, g->d);
     buf_puts(out, "INSERT INTO temp.");
     buf_ident(out, b->name);
     buf_puts(out, " SELECT ");
@@ -234,10 +281,9 @@ static void put_rows_of_batch(SqlEngine *g, Buf *out, const Block *b)
     for (int k = 0; g->batch && k < (b->batch_rows ? 1 : b->n_batch); k++)
         put_key_equal(out, b, k);
     buf_puts(out, ";\n");
-    emit_indexes(out, g->p, b, g->d);
 }
 
-/* Drop the indexes that emit_indexes made: their names are wanted again. */
+/* Drop the indexes that emit_indexes made: a table that moves aside would keep them, and their names are wanted again. */
 static void put_drop_indexes(Buf *out, const Block *b)
 {
     for (int k = 0; k < EMIT_MAX_INDEXES; k++) {
@@ -254,9 +300,13 @@ static Code restrict_rows(SqlEngine *g, const Block *b, Err *e)
 
     if (!k->apart && !g->batch)
         return OK;
-    if (!k->apart) {
+    if (k->apart) {
+        put_clear(&sql, b);
+    } else {
         put_drop_indexes(&sql, b);
         put_apart(&sql, b);
+        emit_create(&sql, b, g->d);
+        emit_indexes(&sql, g->readers, b);
     }
     put_rows_of_batch(g, &sql, b);
     const Code rc = sql_run_free(g, b, &sql, e);
@@ -276,7 +326,7 @@ static Code read_in_place(SqlEngine *g, const Block *b, Err *e)
 
     if ((b->role != BASE_db || !g->o.db_path) && b->role != BASE_range)
         BUG("no rows were bound for %s", b->name);
-    emit_base(&sql, g->p, b, false, g->d);
+    emit_base(&sql, g->p, g->readers, b, false, g->d);
     const Code rc = sql_run_free(g, b, &sql, e);
     k->there = rc == OK;
     k->clock = ++g->clock;
@@ -296,6 +346,15 @@ static Code base_ready(SqlEngine *g, const Block *b, Err *e)
 
 /* ---- batches ---- */
 
+static Code store_batch(SqlEngine *g, const Table *t, Err *e)
+{
+    if (!g->drew)
+        return db_create(g->db, "sqlgrad_batch", t, true, e);
+    if (db_exec(g->db, e, "DELETE FROM temp.sqlgrad_batch") != OK)
+        return e->code;
+    return db_append(g->db, "sqlgrad_batch", t, e);
+}
+
 static Code sql_batch(Engine *eng, const Table *keys, Err *e)
 {
     SqlEngine *g = sql_self(eng);
@@ -311,7 +370,8 @@ static Code sql_batch(Engine *eng, const Table *keys, Err *e)
         t.col[c] = keys->col[c];
         t.col[c].name = arena_printf(&a, "k%d", c);
     }
-    rc = db_create(g->db, "sqlgrad_batch", &t, true, e);
+    rc = store_batch(g, &t, e);
+    g->drew |= rc == OK;
     arena_free(&a);
     if (rc == OK)
         g->batch = ++g->n_batches;
@@ -337,42 +397,76 @@ static bool may_overflow(void *arg, const Expr *e)
     return e->type == T_INT && (e->op == OP_add || e->op == OP_sub || e->op == OP_mul || e->op == OP_neg);
 }
 
-static Code check_overflow(SqlEngine *g, const Block *b, Err *e)
+/* A query for one row whose INTEGER became a REAL; false: no column of b can. */
+static bool put_overflown(Buf *out, const Block *b)
 {
-    Buf sql = { 0 };
-    Table t = { 0 };
     int n = 0;
-    Code rc = OK;
 
     for (int c = 0; c < b->n_cols; c++) {
         const Col *k = &b->col[c];
         if (k->type != T_INT || !k->e || !ex_any(k->e, may_overflow, NULL))
             continue;
-        buf_puts(&sql, n++ ? " OR TYPEOF(" : "SELECT 1 AS bad FROM temp.");
+        buf_puts(out, n++ ? " OR TYPEOF(" : "SELECT 1 FROM temp.");
         if (n == 1) {
-            buf_ident(&sql, b->name);
-            buf_puts(&sql, " WHERE TYPEOF(");
+            buf_ident(out, b->name);
+            buf_puts(out, " WHERE TYPEOF(");
         }
-        buf_ident(&sql, k->name);
-        buf_puts(&sql, ") = 'real'");
+        buf_ident(out, k->name);
+        buf_puts(out, ") = 'real'");
     }
-    buf_puts(&sql, " LIMIT 1");
-    if (n && (rc = db_query(g->db, sql.s, &t, e)) == OK && t.n_rows)
-        rc = err_set(e, E_INPUT, ERR_sql_overflow, "%s: an INTEGER computation left the range of 64 bits", b->name);
-    table_free(&t);
-    buf_free(&sql);
-    return rc;
+    buf_puts(out, n ? " LIMIT 1" : "");
+    return n > 0;
+}
+
+static Code check_overflow(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    bool found = false;
+    Buf sql = { 0 };
+
+    if (!k->can_overflow)
+        return OK;
+    if (!k->check)
+        put_overflown(&sql, b);
+    const Code rc = run_kept(g, b, &k->check, &sql, &found, e);
+    if (!found)
+        return rc;
+    return err_set(e, E_INPUT, ERR_sql_overflow, "%s: an INTEGER computation left the range of 64 bits", b->name);
+}
+
+static Code empty_table(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+
+    k->there = false;
+    if (!k->filled)
+        return OK;
+    if (!k->clear)
+        put_clear(&sql, b);
+    return run_kept(g, b, &k->clear, &sql, NULL, e);
+}
+
+static Code fill_table(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+
+    if (!k->fill)
+        emit_insert(&sql, b, g->d);
+    k->filled = true;
+    return run_kept(g, b, &k->fill, &sql, NULL, e);
 }
 
 static Code compute(SqlEngine *g, const Block *b, Err *e)
 {
     SqlTable *k = &g->table[b->id];
-    Buf sql = { 0 };
 
     if (g->o.stop && *g->o.stop)
         return err_set(e, E_STOPPED, ERR_db_stopped, "stopped before %s", b->name);
-    emit_block(&sql, g->p, b, g->d);
-    Code rc = sql_run_free(g, b, &sql, e);
+    Code rc = empty_table(g, b, e);
+    if (rc == OK)
+        rc = fill_table(g, b, e);
     if (rc == OK)
         rc = check_overflow(g, b, e);
     k->there = rc == OK;
@@ -381,6 +475,22 @@ static Code compute(SqlEngine *g, const Block *b, Err *e)
     return rc;
 }
 
+static Code make_table(SqlEngine *g, const Block *b, Err *e)
+{
+    SqlTable *k = &g->table[b->id];
+    Buf sql = { 0 };
+
+    k->can_overflow = put_overflown(&sql, b);
+    buf_free(&sql);
+    emit_create(&sql, b, g->d);
+    emit_indexes(&sql, g->readers, b);
+    const Code rc = sql_run_free(g, b, &sql, e);
+    k->made = rc == OK;
+    return rc;
+}
+
+/* All that is needed stands before the first statement is prepared: each change of the schema would have all of
+ * them prepared again. */
 static Code sql_evaluate(SqlEngine *g, Block *const *target, int n, Err *e)
 {
     bool *need = mem_alloc((size_t)g->p->n_blocks + 1);
@@ -389,13 +499,14 @@ static Code sql_evaluate(SqlEngine *g, Block *const *target, int n, Err *e)
     emit_needed(g->p, target, n, need);
     for (int k = 0; k < g->p->n_blocks && rc == OK; k++) {
         const Block *b = g->p->block[k];
-        if (!need[k])
-            continue;
-        if (b->kind == BLK_base)
+        if (need[k] && b->kind == BLK_base)
             rc = base_ready(g, b, e);
-        else if (is_stale(g, b))
-            rc = compute(g, b, e);
+        else if (need[k] && !g->table[k].made)
+            rc = make_table(g, b, e);
     }
+    for (int k = 0; k < g->p->n_blocks && rc == OK; k++)
+        if (need[k] && g->p->block[k]->kind != BLK_base && is_stale(g, g->p->block[k]))
+            rc = compute(g, g->p->block[k], e);
     mem_free(need);
     return rc;
 }
@@ -452,8 +563,11 @@ static Code sql_assign(Engine *eng, Err *e)
 
     if (rc != OK || !g->p->n_assigns)
         return rc != OK ? rc : db_exec(g->db, e, "COMMIT");
-    emit_assigns(&sql, g->p, "temp", g->d);
-    rc = sql_run_free(g, g->p->assign[0].target, &sql, e);
+    for (int k = 0; k < g->p->n_assigns && rc == OK; k++) {
+        if (!g->assign[k])
+            emit_assign(&sql, &g->p->assign[k], "temp", g->d);
+        rc = run_kept(g, g->p->assign[k].target, &g->assign[k], &sql, NULL, e);
+    }
     for (int k = 0; k < g->p->n_assigns && rc == OK; k++)
         rc = no_new_nulls(g, &g->p->assign[k], e);
     if (rc == OK)
