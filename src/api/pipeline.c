@@ -4,7 +4,7 @@
  *
  *   inputs_bind      text and tables -> program            (inputs.c: scan, catalog, front_bind)
  *   goal_find        which loss, which tables
- *   passes_before    once, logsumexp, leaveout
+ *   passes_before    once, slices, logsumexp, logistic, leaveout
  *   pass_grad        forward -> forward and backward       (pass/grad.c)
  *   optim_build      gradients -> updates                  (train/optim.c; step_blocks does the last three for training)
  *   passes_run       simplify, fuse, cse, prune, each checked with --verify and left out with --no-pass; sqljoin for SQL

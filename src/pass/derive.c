@@ -55,12 +55,22 @@ static Expr *or_zero(Arena *a, Expr *x)
     return x ? x : ex_real(a, 0);
 }
 
-/* a/b: (a' - (a/b)·b') / b */
-static Expr *derive_div(Arena *a, const Expr *e, Expr *da, Expr *db)
+/* a/b: (a' - (a/b)·b') / b, or a'/b - (a/b)·(b'/b) */
+static Expr *derive_div(Arena *a, const Expr *e, Expr *da, Expr *db, const Expr *col)
 {
-    Expr *back = grad_mul(a, (Expr *)e, db);
+    Expr *growth = db ? grad_growth(a, e->arg[1], col) : NULL;
 
+    if (growth)
+        return grad_add(a, divide(a, da, e->arg[1]), negate(a, grad_mul(a, (Expr *)e, growth)));
+    Expr *back = grad_mul(a, (Expr *)e, db);
     return divide(a, grad_add(a, da, negate(a, back)), e->arg[1]);
+}
+
+static Expr *derive_ln(Arena *a, Expr *x, Expr *dx, const Expr *col)
+{
+    Expr *growth = dx ? grad_growth(a, x, col) : NULL;
+
+    return growth ? growth : divide(a, dx, x);
 }
 
 /* x^n towards x: n·x^(n-1), and 0 where n = 0 whatever x is; as torch's pow_backward_self. */
@@ -168,10 +178,10 @@ Expr *grad_derive(Arena *a, const Expr *e, const Expr *col)
     case OP_add: return grad_add(a, dx, dy);
     case OP_sub: return grad_add(a, dx, negate(a, dy));
     case OP_mul: return grad_add(a, grad_mul(a, dx, y), grad_mul(a, x, dy));
-    case OP_div: return derive_div(a, e, dx, dy);
+    case OP_div: return derive_div(a, e, dx, dy, col);
     case OP_abs: return grad_mul(a, dx, ex1(a, OP_sign, x));
     case OP_exp: return grad_mul(a, dx, self);
-    case OP_ln: return divide(a, dx, x);
+    case OP_ln: return derive_ln(a, x, dx, col);
     case OP_log10: return divide(a, dx, ex2(a, OP_mul, x, ex_real(a, 2.302585092994045684)));
     case OP_sqrt: return divide(a, grad_mul(a, dx, ex_real(a, 0.5)), self);
     case OP_pow: return grad_add(a, pow_base(a, e, dx), pow_exponent(a, e, dy));

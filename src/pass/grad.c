@@ -42,10 +42,11 @@ static Block *union_of(Back *k, const Block *r, const Contribution *from, int n,
         u->col[id[i]].type = r->col[r->id_col[i]].type;
     }
     for (int c = 0; c < r->n_cols; c++)
-        if (grad_is_active(r, c)) {
-            d[c] = blk_add_col(k->p, u, grad_col_name(k->a, u, r->col[c].name), NULL, AGG_none);
-            u->col[d[c]].type = T_REAL;
-        }
+        for (int at = 0; at < n && d[c] < 0; at++)
+            if (from[at].d[c] >= 0) {
+                d[c] = blk_add_col(k->p, u, grad_col_name(k->a, u, r->col[c].name), NULL, AGG_none);
+                u->col[d[c]].type = T_REAL;
+            }
     for (int at = 0; at < n; at++) {
         Part part = { blk_add_source(k->p, u, from[at].rel, JOIN_inner, NULL), ARENA_ARRAY(k->a, Expr *, u->n_cols) };
         if (tag >= 0)
@@ -57,7 +58,7 @@ static Block *union_of(Back *k, const Block *r, const Contribution *from, int n,
         }
         for (int c = 0; c < r->n_cols; c++)
             if (d[c] >= 0)
-                part.e[d[c]] = ex_col(k->a, u, part.src, from[at].d[c]);
+                part.e[d[c]] = from[at].d[c] >= 0 ? ex_col(k->a, u, part.src, from[at].d[c]) : ex_real(k->a, 0);
         VEC_PUSH(k->a, u->part, u->n_parts, part);
     }
     int *whole = grad_ints(k->a, r->n_id + 1, tag);
@@ -191,7 +192,7 @@ static void through_block(Back *k, Block *f, const Grad *g)
         else
             grad_through_join(k, f, g, s);
         for (int o = 0; o < f->n_cols; o++)
-            if ((f->col[o].agg == AGG_max || f->col[o].agg == AGG_min) && f->col[o].active)
+            if ((f->col[o].agg == AGG_max || f->col[o].agg == AGG_min) && g->d[o] >= 0)
                 grad_through_winner(k, f, g, o, s);
     }
 }
@@ -228,7 +229,7 @@ static Block *result(Back *k, Block *t, const Grad *g)
         Expr *e = ex_col(a, b, 0, c);
         if (t->col[c].type == T_REAL)
             e = ex_real(a, 0);
-        if (g && t->col[c].type == T_REAL)
+        if (g && g->d[c] >= 0)
             e = ex2(a, OP_coalesce, ex_col(a, b, 1, g->d[c]), e);
         blk_add_col(k->p, b, t->col[c].name, e, AGG_none);
     }

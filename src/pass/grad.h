@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * grad.h - what the files of the differentiation share.  derive.c: scalar expressions.  grad.c: the walk
- * backwards, its ends, and where contributions meet.  grad_join.c: through row blocks and sums.
+ * grad.h - what the files of the differentiation share.  derive.c, growth.c: scalar expressions.  grad.c: the
+ * walk backwards, its ends, and where contributions meet.  grad_join.c: through row blocks and sums.
  * grad_pick.c: through MIN, MAX, picks and unions.  grad_alike.c: sums of many contributions of one form. */
 #ifndef SG_GRAD_H
 #define SG_GRAD_H
@@ -10,11 +10,14 @@
 
 /* The derivative of e towards the column `col` (an OP_col); NULL: zero everywhere. */
 Expr *grad_derive(Arena *a, const Expr *e, const Expr *col);
+/* e'/e where EXP in e may overflow; NULL: nothing does, divide. */
+Expr *grad_growth(Arena *a, Expr *e, const Expr *col);
 /* Products and sums of derivatives, where NULL is zero and factors 1.0 vanish. */
 Expr *grad_mul(Arena *a, Expr *x, Expr *y);
 Expr *grad_add(Arena *a, Expr *x, Expr *y);
 
-/* The gradient of a relation: `rel` holds column id[j] for identity column j, and d[c] for value column c. */
+/* The gradient of a relation: `rel` holds column id[j] for identity column j, and d[c] for value
+ * column c, -1 where nothing flows into it: a column of zeros would still multiply, and 0·inf is NaN. */
 typedef struct Grad { Block *rel; int *id, *d; } Grad;
 typedef Grad Contribution;              /* one use's part of it */
 

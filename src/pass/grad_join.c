@@ -153,9 +153,8 @@ void grad_add_columns(Join1 *j, Expr **id, Contribution *out)
             if (slope)
                 d = grad_add(a, d, weighed(j, o, slope));
         }
-        if (grad_is_active(r, c))
-            out->d[c] = blk_add_col(j->k->p, j->b, grad_col_name(a, j->b, r->col[c].name),
-                                    d ? d : ex_real(a, 0), sum ? AGG_sum : AGG_none);
+        if (d)
+            out->d[c] = blk_add_col(j->k->p, j->b, grad_col_name(a, j->b, r->col[c].name), d, sum ? AGG_sum : AGG_none);
     }
 }
 

@@ -88,12 +88,11 @@ void grad_through_winner(Back *k, const Block *f, const Grad *g, int o, int s)
     for (int i = 0; i < r->n_id; i++)
         out.id[i] = blk_add_col(k->p, b, r->col[r->id_col[i]].name, ex_col(a, b, 1, w.id[i]), AGG_none);
     b->n_keys = unique ? 0 : r->n_id;
-    for (int c = 0; c < r->n_cols; c++)
-        if (grad_is_active(r, c)) {
-            Expr *d = winner_slope(k, b, g, &w, o, c);
-            out.d[c] = blk_add_col(k->p, b, grad_col_name(a, b, r->col[c].name), d ? d : ex_real(a, 0),
-                                   unique ? AGG_none : AGG_sum);
-        }
+    for (int c = 0; c < r->n_cols; c++) {
+        Expr *d = grad_is_active(r, c) ? winner_slope(k, b, g, &w, o, c) : NULL;
+        if (d)
+            out.d[c] = blk_add_col(k->p, b, grad_col_name(a, b, r->col[c].name), d, unique ? AGG_none : AGG_sum);
+    }
     grad_keep(k, r, out);
 }
 

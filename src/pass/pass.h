@@ -28,6 +28,8 @@ void pass_once(Prog *p);
 void pass_slices(Prog *p);
 /* LN(SUM(EXP(x))) through the group's maximum. */
 void pass_logsumexp(Prog *p);
+/* Forms of EXP that overflow where their value does not. */
+void pass_logistic(Prog *p);
 
 /* For SQL hosts: order each block's sources, and solve linear equalities for the columns of the source
  * joined last, so that the host can look rows up. */

@@ -6,6 +6,7 @@
 static void once(Prog *p, const PassOpts *o)      { (void)o; pass_once(p); }
 static void slices(Prog *p, const PassOpts *o)    { (void)o; pass_slices(p); }
 static void logsumexp(Prog *p, const PassOpts *o) { (void)o; pass_logsumexp(p); }
+static void logistic(Prog *p, const PassOpts *o)  { (void)o; pass_logistic(p); }
 static void leaveout(Prog *p, const PassOpts *o)  { (void)o; pass_leaveout(p); }
 static void simplify(Prog *p, const PassOpts *o)  { (void)o; pass_simplify(p); }
 static void fuse(Prog *p, const PassOpts *o)      { (void)o; pass_fuse(p); }
@@ -16,6 +17,7 @@ static const struct { const char *name; PassStage stage; void (*run)(Prog *, con
     { "once",      PASS_forward, once      },
     { "slices",    PASS_forward, slices    },
     { "logsumexp", PASS_forward, logsumexp },
+    { "logistic",  PASS_forward, logistic  },
     { "leaveout",  PASS_forward, leaveout  },
     /* pass_grad stands here */
     { "simplify",  PASS_whole,   simplify  },
