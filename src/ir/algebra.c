@@ -20,19 +20,6 @@ struct Known {
     const Expr **given; int n_given;
 };
 
-Known *known_new(Arena *a, const Block *b)
-{
-    Known *k = ARENA_NEW(a, Known);
-
-    k->a = a;
-    k->b = b;
-    k->col = ARENA_ARRAY(a, KnownCol *, b->n_src + 1);
-    k->src = ARENA_ARRAY(a, bool, b->n_src + 1);
-    for (int s = 0; s < b->n_src; s++)
-        k->col[s] = ARENA_ARRAY(a, KnownCol, b->src[s].rel->n_cols + 1);
-    return k;
-}
-
 static bool learn(Known *k, int src, int col, Expr *how)
 {
     KnownCol *c = &k->col[src][col];
@@ -41,6 +28,33 @@ static bool learn(Known *k, int src, int col, Expr *how)
         return false;
     *c = (KnownCol){ true, how };
     return true;
+}
+
+/* A key that its CHECKs pin to one number, as one INTEGER CHECK (one = 1), is known from the start. */
+static void learn_pinned(Known *k, int src)
+{
+    const Block *r = k->b->src[src].rel;
+    const bool filled = r->role == BASE_param || r->role == BASE_range;     /* the rows are known to be those */
+
+    for (int i = 0; filled && r->shape && i < r->shape->n_cols; i++)
+        if (r->shape->lo[i] == r->shape->hi[i])
+            learn(k, src, r->shape->col[i], ex_int(k->a, r->shape->lo[i]));
+}
+
+Known *known_new(Arena *a, const Block *b)
+{
+    Known *k = ARENA_NEW(a, Known);
+
+    k->a = a;
+    k->b = b;
+    k->col = ARENA_ARRAY(a, KnownCol *, b->n_src + 1);
+    k->src = ARENA_ARRAY(a, bool, b->n_src + 1);
+    for (int s = 0; s < b->n_src; s++) {
+        k->col[s] = ARENA_ARRAY(a, KnownCol, b->src[s].rel->n_cols + 1);
+        if (b->src[s].join == JOIN_inner)
+            learn_pinned(k, s);
+    }
+    return k;
 }
 
 void known_add_expr(Known *k, const Expr *e)
