@@ -281,6 +281,21 @@ static Code bound_names(Job *j, const char *extra, const char ***names, int *n)
     return OK;
 }
 
+/* Tables that --out wrote into this very database are the model's own, not others of the same name. */
+static Code own_results(Job *j, Catalog *cat)
+{
+    Table t = { 0 };
+    Code rc = OK;
+
+    if (!db_has(j->db, "sqlgrad_out"))
+        return OK;
+    rc = db_query(j->db, "SELECT CAST(name AS TEXT) AS name FROM sqlgrad_out WHERE name IS NOT NULL", &t, &j->e);
+    for (size_t k = 0; rc == OK && t.n_cols == 1 && t.col[0].type == T_TEXT && k < t.n_rows; k++)
+        VEC_PUSH(&j->arena, cat->written, cat->n_written, arena_strdup(&j->arena, t.col[0].s[k]));
+    table_free(&t);
+    return rc == E_INPUT ? OK : rc;             /* some other table of that name */
+}
+
 static Code fill_catalog(Job *j, Catalog *cat, const BindReq *r, const char ***bound, int *n_bound)
 {
     Code rc = bound_names(j, r->extra, bound, n_bound);
@@ -296,6 +311,8 @@ static Code fill_catalog(Job *j, Catalog *cat, const BindReq *r, const char ***b
             rc = add_table(j, cat, r->target[k], r->extra);
     if (rc == OK && j->db)
         rc = db_tables(j->db, &j->arena, &cat->known, &cat->n_known, &j->e);
+    if (rc == OK && j->db)
+        rc = own_results(j, cat);
     return rc;
 }
 

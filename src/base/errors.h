@@ -88,7 +88,7 @@
     E(note_natural, "note.natural", "note: the columns a NATURAL JOIN means") \
     E(note_group_alias, "note.group_alias", "note: GROUP BY takes an alias where other databases take the input column") \
     E(note_log, "note.log", "note: LOG is the natural logarithm") \
-    E(note_int_division, "note.int_division", "note: / of two integer aggregates truncates")
+    E(note_int_division, "note.int_division", "note: / of integers that are aggregates or written out truncates")
 
 #define ERRORS_PASS(E)                                                                             \
     E(grad_loss, "grad.loss", "a loss that is not one row with one REAL value")                    \

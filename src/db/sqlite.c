@@ -91,18 +91,32 @@ static Code check_spec(const char *spec, Err *e)
     return OK;
 }
 
+/* The folder that a new file is to stand in. */
+static Code check_folder(const char *path, Err *e)
+{
+    const char *slash = strrchr(path, '/');
+    const int n = slash ? (int)(slash - path) : 0;
+    char folder[4096];
+    struct stat st;
+
+    if (n == 0 || n >= (int)sizeof folder)
+        return OK;
+    snprintf(folder, sizeof folder, "%.*s", n, path);
+    return stat(folder, &st) == 0 ? OK : err_set(e, E_ENV, ERR_db_env, "%s: %s: %s", path, folder, strerror(errno));
+}
+
 static Code check_file(const char *path, DbMode mode, struct stat *st, Err *e)
 {
     if (stat(path, st) == 0) {
         if (S_ISREG(st->st_mode))
-            return OK;
+            return access(path, R_OK) == 0 ? OK : err_set(e, E_ENV, ERR_db_env, "%s: %s", path, strerror(errno));
         return err_set(e, E_INPUT, ERR_db_open, "%s: %s, not a database file", path,
                        S_ISDIR(st->st_mode) ? "a folder" : "not an ordinary file");
     }
     const int why = errno;
     *st = (struct stat){ 0 };
     if (why == ENOENT && mode == DB_CREATE)
-        return OK;
+        return check_folder(path, e);
     if (why == ENOENT || why == ENOTDIR)
         return err_set(e, E_INPUT, ERR_db_open, "%s: there is no such file", path);
     return err_set(e, E_ENV, ERR_db_env, "%s: %s", path, strerror(why));

@@ -879,6 +879,14 @@ static void note_batches(Binder *b)
     }
 }
 
+static bool is_own_result(const Binder *b, const char *name)
+{
+    for (int k = 0; k < b->cat->n_written; k++)
+        if (ascii_ieq(b->cat->written[k], name))
+            return true;
+    return false;
+}
+
 static void note_same_names(Binder *b)
 {
     const char *list = "";
@@ -891,7 +899,7 @@ static void note_same_names(Binder *b)
             def_is_bound(b, d->name))
             continue;
         for (int j = 0; b->cat && j < b->cat->n_known; j++)
-            if (ascii_ieq(b->cat->known[j], d->name)) {
+            if (ascii_ieq(b->cat->known[j], d->name) && !is_own_result(b, d->name)) {
                 list = n < 8 ? arena_printf(&b->c->arena, "%s%s%s", list, n ? ", " : "", d->name)
                              : list;
                 at = n ? at : d->st->name_at;

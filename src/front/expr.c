@@ -266,10 +266,18 @@ Expr *expr_cond(Ctx *x, const Node *n)
     return condition(x->q, expr_bind(x, n), x->clause);
 }
 
-/* SUM(…)/COUNT(…) of integers, perhaps scaled: almost always meant as a real mean. */
+/* SUM(…)/COUNT(…) of integers, perhaps scaled, 1/COUNT(…), 1/2: almost always meant as a fraction. */
 static void note_int_division(Query *q, const Expr *x, const Expr *y, Span at)
 {
-    if (expr_reads(x, SRC_AGG) && expr_reads(y, SRC_AGG))
+    const bool number = x->op == OP_lit_int;
+
+    if (number && y->op == OP_lit_int && y->i != 0 && x->i % y->i != 0)
+        diag_note(q->b->c, ERR_note_int_division, at, "both numbers are integers, so this is %lld; write 1.0 * %s for a fraction",
+                  (long long)(x->i / y->i), src_text(q, at));
+    else if (number && expr_reads(y, SRC_AGG))
+        diag_note(q->b->c, ERR_note_int_division, at, "both sides are integers, so / truncates; write 1.0 * %s for a fraction",
+                  src_text(q, at));
+    else if (expr_reads(x, SRC_AGG) && expr_reads(y, SRC_AGG))
         diag_note(q->b->c, ERR_note_int_division, at,
                   "both aggregates are integers, so / truncates; write 1.0 * %s / … for a fraction",
                   src_text(q, x->at));
@@ -325,7 +333,7 @@ static bool comparison_op(const char *name, Op *op)
 
 NORETURN static void fail_operator(Query *q, const char *name, Span at)
 {
-    const char *hint = !strcmp(name, "^") ? "write POW(x, y)"
+    const char *hint = !strcmp(name, "^") || !strcmp(name, "**") ? "write POW(x, y)"
                      : !strcmp(name, "||") ? "texts can be compared, not built"
                      : "it has + - * / % = <> < <= > >= AND OR NOT BETWEEN IN IS";
     diag_fail(q->b->c, ERR_expr_operator, at, "the language has no operator %s; %s", name, hint);

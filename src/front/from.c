@@ -229,6 +229,10 @@ static Expr **join_using(Query *q, const Ident *name, int n, const Vis *left, co
     for (int k = 0; k < n; k++) {
         const VisCol *l = using_side(q, left, &name[k], "left"),
                      *r = using_side(q, right, &name[k], "right");
+        if ((l->e->type == T_TEXT) != (r->e->type == T_TEXT) && l->e->type != T_NULL && r->e->type != T_NULL)
+            diag_fail(q->b->c, ERR_expr_type, name[k].at,
+                      "%s is %s on the left of this join and %s on its right; write ON and CAST one", name[k].text,
+                      type_name[l->e->type], type_name[r->e->type]);
         cond[k] = expr_compare(q, OP_eq, l->e, r->e, name[k].at);
         VEC_PUSH(q->a, out->v, out->n, ((VisCol){ l->name, l->e, NULL }));
         gone[2 * k] = l;
@@ -423,7 +427,8 @@ void from_with(Query *q, const PgQuery__WithClause *w)
         const PgQuery__CommonTableExpr *n = w->ctes[k]->common_table_expr;
         const Ident name = name_anywhere(q, n->location, n->ctename);
         if (w->recursive)
-            diag_fail(q->b->c, ERR_query_with, name.at, "WITH RECURSIVE is not in the language");
+            diag_fail(q->b->c, ERR_query_with, name.at,
+                      "WITH RECURSIVE is not in the language; a loop is written -- @for t = 1 .. 10 … -- @end");
         if (n->ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
             diag_fail(q->b->c, ERR_query_with, name.at, "WITH takes SELECT only");
         Cte *c = ARENA_NEW(q->a, Cte);

@@ -26,6 +26,18 @@ static const struct { const char *name; AggKind kind; } agg_func[] = {
 static const char *const other_func[] = { "log", "log2", "round", "ifnull", "iif", "pi", "greatest", "least", "coalesce",
                                           "nullif", "row_number" };
 
+/* What others have as functions is written out. */
+static const struct { const char *name, *as; } written_so[] = {
+    { "sigmoid", "1 / (1 + EXP(-x))" }, { "softplus", "LN(1 + EXP(x))" }, { "square", "x * x" },
+    { "log1p", "LN(1 + x)" }, { "expm1", "EXP(x) - 1" },
+    { "cbrt", "POW(x, 1.0 / 3)" }, { "sinh", "(EXP(x) - EXP(-x)) / 2" }, { "cosh", "(EXP(x) + EXP(-x)) / 2" },
+    { "trunc", "CAST(x AS INTEGER)" }, { "if", "CASE WHEN … THEN … ELSE … END" },
+    { "total", "COALESCE(SUM(x), 0.0)" }, { "bool_or", "MAX(CASE WHEN … THEN 1 ELSE 0 END)" },
+    { "random", "-- @noise(uniform(0, 1)) before a CREATE TABLE" }, { "rand", "-- @noise(uniform(0, 1)) before a CREATE TABLE" },
+    { "randn", "-- @noise(normal(0, 1)) before a CREATE TABLE" },
+    { "generate_series", "a table of keys: -- @range before CREATE TABLE t (k INTEGER CHECK (k BETWEEN 1 AND 9))" },
+};
+
 static int find_agg(const char *name, size_t n_args)
 {
     for (size_t k = 0; k < COUNT_OF(agg_func); k++)
@@ -169,6 +181,10 @@ NORETURN static void fail_function(Query *q, const char *name, Span at)
         diag_fail(q->b->c, ERR_expr_function, at,
                   "the language has no function %s; did you mean %s", capitals(q, name),
                   capitals(q, near));
+    for (size_t k = 0; k < COUNT_OF(written_so); k++)
+        if (!strcmp(name, written_so[k].name))
+            diag_fail(q->b->c, ERR_expr_function, at, "the language has no function %s; write %s", capitals(q, name),
+                      written_so[k].as);
     diag_fail(q->b->c, ERR_expr_function, at,
               "the language has no function %s; it has ABS SIGN EXP LN LOG LOG10 SQRT POW SIN COS "
               "TAN TANH ATAN FLOOR "

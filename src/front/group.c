@@ -552,8 +552,8 @@ NORETURN static void fail_bare(Group *g, const Expr *e)
                   src_text(q, e->at));
     if (q->n_keys == 0)
         diag_fail(q->b->c, ERR_group_bare, e->at,
-                  "%s stands beside an aggregate, and there is no GROUP BY; add one, or put it "
-                  "inside an aggregate",
+                  "%s stands beside an aggregate, and there is no GROUP BY; add one, put it "
+                  "inside an aggregate, or make the aggregate a window, SUM(…) OVER ()",
                   e->at.len ? src_text(q, e->at) : rel->col[e->col].name);
     if (rel->kind == BLK_base && rel->bag)
         why = arena_printf(q->a, " (the rows of %s are not unique by its keys%s%s)", rel->name,

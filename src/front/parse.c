@@ -299,7 +299,10 @@ static void report_near(const Scan *sc, const Context *k, Span at)
         wrong = k->before[i];
         meant = wrong.len ? meant_word(k->s, wrong) : NULL;
     }
-    if (lacks_type(k))
+    if (stands_punct(k, k->now, "[`") || stands_punct(k, k->before[0], "[`") || stands_punct(k, k->before[1], "[`"))
+        diag_error(c, ERR_scan_syntax, at, "syntax error at \"%.*s\"; names are quoted with double quotes: \"a name\"",
+                   SHOWN(k, k->now));
+    else if (lacks_type(k))
         diag_error(c, ERR_scan_syntax,
                    (Span){ (int)k->before[0].off, (int)k->before[0].len, at.file },
                    "column %.*s has no type; write INTEGER, REAL or TEXT after it",

@@ -230,7 +230,9 @@ static bool check_first_word(Scanner *k, Stmt *st)
                        "a query needs a name: CREATE TABLE name AS %s …", word);
             return false;
         }
-    const char *near = t.kind == TOK_word ? nearest_name(word, known, COUNT_OF(known)) : NULL;
+    static const char *const other[] = { "CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER" };
+    const char *near = t.kind == TOK_word ? nearest_name(word, other, COUNT_OF(other)) : NULL;
+    near = near == other[0] || near == other[1] ? near : NULL;              /* UPDATE is no CREATE misspelt */
     if (!near)
         st->name = NULL;            /* DROP TABLE x defines nothing */
     if (near)

@@ -57,10 +57,10 @@ Expr *window_call(Ctx *x, const PgQuery__FuncCall *f, const char *name)
     const Span at = bind_span(q->b, f->location, 0);
 
     if (strcmp(name, "row_number"))
-        diag_fail(q->b->c, ERR_window_form, at,
-                  "the language has no window function %s; it has SUM AVG MIN MAX COUNT OVER "
-                  "(PARTITION BY …) and ROW_NUMBER()",
-                  src_text(q, at));
+        diag_fail(q->b->c, ERR_window_form, at, "the language has no window function %s; %s", src_text(q, at),
+                  !strcmp(name, "lag") || !strcmp(name, "lead")
+                      ? "join the table with itself, ON b.t = a.t - 1"
+                      : "it has SUM COUNT MIN MAX AVG VARIANCE STDDEV OVER (PARTITION BY …) and ROW_NUMBER()");
     if (f->n_args || f->agg_star || f->agg_distinct || f->agg_filter)
         diag_fail(q->b->c, ERR_expr_arguments, at, "ROW_NUMBER takes no arguments");
     const WinUse u = window_spec(x, f);

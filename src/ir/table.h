@@ -86,6 +86,7 @@ typedef struct Catalog {
     CatTable *table; int n_tables;
     bool have_db;               /* false: emit on declared tables only */
     const char **known; int n_known;    /* all table names in the database, for suggestions */
+    const char **written; int n_written;        /* those that a run wrote there as results (--out) */
 } Catalog;
 
 CatTable *catalog_find(const Catalog *cat, const char *name);       /* ASCII case ignored */
