@@ -271,7 +271,7 @@ static void note_int_division(Query *q, const Expr *x, const Expr *y, Span at)
 {
     const bool number = x->op == OP_lit_int;
 
-    if (number && y->op == OP_lit_int && y->i != 0 && x->i % y->i != 0)
+    if (number && y->op == OP_lit_int && y->i != 0 && y->i != -1 && x->i % y->i != 0)
         diag_note(q->b->c, ERR_note_int_division, at, "both numbers are integers, so this is %lld; write 1.0 * %s for a fraction",
                   (long long)(x->i / y->i), src_text(q, at));
     else if (number && expr_reads(y, SRC_AGG))
