@@ -125,6 +125,7 @@ typedef struct Lay {
 size_t lay_size(const Lay *y);
 Code lay_init(Native *n, Lay *y, const Block *b);
 void lay_free(Native *n, Lay *y);
+void lay_forget_view(Native *n, Lay *v);               /* it is made anew when it is asked for */
 /* The layout of r whose lane is column col, or NULL: its rows are no product (*err: out of memory). */
 Lay *lay_with_lane(Native *n, Rel *r, int col, bool *err);
 bool lay_values(Native *n, Rel *r, Lay *y);             /* bring a view's values up to date */

@@ -447,6 +447,49 @@ static bool still_possible(Native *n, Rel *r, bool *err)
     return possible;
 }
 
+/* ---- views that were made to choose ---- */
+
+#define MOST_REMADE 100000              /* numbers of a view that is rather made twice than kept */
+
+static bool has_view(const Rel *r, int c)
+{
+    return r->view && r->view[c] && r->view[c]->of_rows;
+}
+
+static bool is_chosen(const Rel *r, const Rel *src, int c)
+{
+    for (int k = 0; k < plan_reads(r); k++)
+        if (plan_read_src(r, k) >= 0 && r->src[plan_read_src(r, k)] == src && r->plan.lane_col[k] == c)
+            return true;
+    return false;
+}
+
+/* Small ones that are new and were not chosen: a loop's many steps would keep many of them. */
+static void forget_views(Native *n, Rel *r, bool *const *had)
+{
+    for (int s = 0; s < r->b->n_src; s++)
+        for (int c = 0; c < r->src[s]->b->n_cols; c++)
+            if (!had[s][c] && has_view(r->src[s], c) && !is_chosen(r, r->src[s], c) && lay_size(&r->src[s]->lay) < MOST_REMADE)
+                lay_forget_view(n, r->src[s]->view[c]);
+}
+
+static bool choose_lanes(Native *n, Rel *r)
+{
+    Arena a = { 0 };
+    bool **had = ARENA_ARRAY(&a, bool *, r->b->n_src + 1);
+
+    for (int s = 0; s < r->b->n_src; s++) {
+        had[s] = ARENA_ARRAY(&a, bool, r->src[s]->b->n_cols + 1);
+        for (int c = 0; c < r->src[s]->b->n_cols; c++)
+            had[s][c] = has_view(r->src[s], c);
+    }
+    const bool ok = r->b->kind == BLK_union ? choose_union(n, r) : choose_class(n, r);
+    if (ok)
+        forget_views(n, r, had);
+    arena_free(&a);
+    return ok;
+}
+
 bool plan_choose_lanes(Native *n, Rel *r)
 {
     bool err = false;
@@ -462,7 +505,7 @@ bool plan_choose_lanes(Native *n, Rel *r)
     r->plan.no_lanes = false;
     for (int s = 0; s < r->b->n_src; s++)
         r->plan.no_lanes |= r->src[s]->lay.lane >= 0 && r->src[s]->lay.L == 0;
-    return r->b->kind == BLK_union ? choose_union(n, r) : choose_class(n, r);
+    return choose_lanes(n, r);
 }
 
 bool plan_lanes_hold(Native *n, Rel *r, bool *err)

@@ -52,6 +52,25 @@ void lay_free(Native *n, Lay *y)
     arr_drop(n, &y->perm_mem);
 }
 
+void lay_forget_view(Native *n, Lay *v)
+{
+    lay_free(n, v);
+    for (int c = 0; c < v->n_cols; c++) {
+        LCol *k = &v->col[c];
+        k->key = NULL;
+        k->val = k->blk = NULL;
+        k->null = NULL;
+        k->xkey_ver = k->blk_ver = 0;
+    }
+    memset(v->shape, 0, sizeof v->shape);
+    v->lane_key = NULL;
+    v->perm = NULL;
+    v->pres = NULL;
+    v->R = v->L = 0;
+    v->of_rows = v->of_lane = v->of_val = 0;
+    v->ok = false;
+}
+
 bool lay_set_lanes(Native *n, Lay *y, const int64_t *key, size_t L)
 {
     const bool same = y->L == L && y->lane_ver && (!key || (y->lane_key && !memcmp(y->lane_key, key, L * sizeof *key)));
@@ -327,8 +346,10 @@ static bool view_fill(Native *n, Rel *r, Lay *v, int col, ViewWork *w, Arena *a)
     arr_drop(n, &lanes);
     v->same_order = same_places(perm, w->N);
     arr_drop(n, &v->perm_mem);
-    v->perm_mem = w->perm;
-    w->perm = (Arr){ 0 };
+    if (!v->same_order) {
+        v->perm_mem = w->perm;
+        w->perm = (Arr){ 0 };
+    }
     v->perm = v->perm_mem.p;
     v->of_val = 0;
     return ok;
@@ -454,22 +475,35 @@ static bool need_places(Native *n, Lay *v)
     return true;
 }
 
+/* Codes that were made to put rows in order; who reads them makes them again. */
+static void drop_new_codes(Native *n, Lay *y, const bool *had)
+{
+    for (int c = 0; c < y->n_cols; c++)
+        if (!had[c])
+            arr_drop(n, &y->col[c].xkey);
+}
+
 static bool view_build(Native *n, Rel *r, Lay *v, int col)
 {
     Arena a = { 0 };
     ViewWork w;
-    bool product, ok;
+    bool product, ok, *had = ARENA_ARRAY(&a, bool, r->lay.n_cols + 1);
 
     v->of_rows = r->lay.rows_ver;
     v->of_lane = r->lay.lane_ver;
     const Regular *g = known_digits(&r->lay);
     const int dim = g ? digit_of(&r->lay, g, col) : -1;
-    if (dim >= 0)
+    if (dim >= 0) {
+        arena_free(&a);
         return v->ok = view_of_digit(n, &r->lay, v, g, col, dim);
+    }
+    for (int c = 0; c < r->lay.n_cols; c++)
+        had[c] = r->lay.col[c].xkey.p != NULL;
     ok = view_order(n, r, col, &w, &a, &product);
     v->ok = false;
     if (ok && product)
         v->ok = ok = view_fill(n, r, v, col, &w, &a);
+    drop_new_codes(n, &r->lay, had);
     work_free(n, &w);
     arena_free(&a);
     return ok;
