@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * index.c - which indexes a table needs: one for each set of columns by which some reader looks its rows
- * up, that is, the columns an equality joins to what stands before it.  Where it is cheap the index also holds
- * the other columns the reader wants, so that the rows themselves are not visited (Cora's forward pass: 1.3 s
- * with covering indexes, 55 s without).  For speed only. */
+ * index.c - which indexes a table needs: one for each set of columns by which some reader looks its rows up, that
+ * is, the columns an equality joins to what stands before it, or by which it groups what it joins to them.  Where
+ * it is cheap the index also holds the other columns the reader wants, so that the rows themselves are not visited
+ * (Cora's forward pass: 1.3 s with covering indexes, 55 s without).  For speed only. */
 #include "emit/emit.h"
 
 #define MAX_SETS EMIT_MAX_INDEXES
@@ -77,11 +77,26 @@ static uint64_t columns_read(const Block *r, int s)
     return set;
 }
 
+/* The columns of its first source by which r groups joined rows, if it groups by nothing else: read in their order,
+ * the rows need no sorting. */
+static uint64_t grouped_by_first(const Block *r)
+{
+    uint64_t set = 0;
+
+    for (int k = 0; k < r->n_keys; k++) {
+        const Expr *e = r->col[k].e;
+        if (e->op != OP_col || e->src != 0)
+            return 0;
+        set |= column_bit(e->col);
+    }
+    return set;
+}
+
 static IndexSet wanted_by(const Block *r, int s)
 {
-    IndexSet w = { 0, 0 };
+    IndexSet w = { s ? 0 : grouped_by_first(r), 0 };
 
-    for (int k = 0; k < r->n_where; k++)
+    for (int k = 0; k < r->n_where && s; k++)
         w.eq |= looked_up(s, r->where[k]);
     for (int k = 0; k < r->src[s].n_on; k++)
         w.eq |= looked_up(s, r->src[s].on[k]);
@@ -130,7 +145,9 @@ struct Readers { int *first; Use *use; };       /* the uses of block id: first[i
  * helps; it makes transient ones itself. */
 static bool looks_up_rows(const Block *b, int s)
 {
-    return s > 0 && b->kind != BLK_union && (b->ordered || b->src[s].join == JOIN_left);
+    if (s == 0)
+        return b->kind == BLK_reduce && b->ordered;
+    return b->kind != BLK_union && (b->ordered || b->src[s].join == JOIN_left);
 }
 
 Readers *emit_readers(Arena *a, const Prog *p)

@@ -9,7 +9,10 @@
  *
  * The order is greedy from every possible first source: next comes the source with the least rows a joined
  * row so far (its rows / the product of the distinct counts of its columns that are bound), the sum of the
- * intermediate sizes decides.  Counts come from the data and from CHECKs, and are passed on by rules. */
+ * intermediate sizes decides, and what the host must sort to group the rows: nothing but the first source where
+ * that one has all keys.  Counts come from the data, from CHECKs and conditions, and are passed on by rules.
+ *
+ * Of a stride, x / 2 = y AND x % 2 = 0, the host can look nothing up; it is x = 2 * y. */
 #include "pass/pass.h"
 
 #include <math.h>
@@ -60,15 +63,58 @@ static void size_base(Size *s, const Block *b)
         s->distinct[c] = at_least1(base_distinct(b, c, at_least1(s->rows)));
 }
 
+static bool is_lit_int(const Expr *e)
+{
+    return e->op == OP_lit_int;
+}
+
+/* What the conditions of b leave of e: the length of its range, where both ends are numbers. */
+static double range_length(const Block *b, const Expr *e)
+{
+    double lo = -INFINITY, hi = INFINITY;
+
+    for (int w = 0; w < b->n_where; w++) {
+        const Expr *c = b->where[w];
+        if (c->n_args != 2 || !is_lit_int(c->arg[1]) || !ex_equal(c->arg[0], e))
+            continue;
+        const double v = (double)c->arg[1]->i;
+        if (c->op == OP_ge || c->op == OP_gt || c->op == OP_eq)
+            lo = fmax(lo, v);
+        if (c->op == OP_le || c->op == OP_lt || c->op == OP_eq)
+            hi = fmin(hi, v);
+    }
+    return hi - lo + 1;
+}
+
+static double expr_distinct(const Sizes *z, const Block *b, const Expr *e);
+
+/* Sums of integers that lie close together are as many as their ranges are long, not every pair. */
+static double made_distinct(const Sizes *z, const Block *b, const Expr *e)
+{
+    double d[2] = { 1, 1 }, all = 1;
+
+    for (int k = 0; k < e->n_args; k++) {
+        const double x = expr_distinct(z, b, e->arg[k]);
+        all *= x;
+        if (k < 2)
+            d[k] = x;
+    }
+    if (e->type != T_INT || e->n_args != 2)
+        return all;
+    if (e->op == OP_add || e->op == OP_sub)
+        return d[0] + d[1] - 1;
+    if (e->op == OP_idiv && is_lit_int(e->arg[1]))
+        return at_least1(d[0] / at_least1(fabs((double)e->arg[1]->i)));
+    if (e->op == OP_mod && is_lit_int(e->arg[1]))
+        return at_most(d[0], at_least1(fabs((double)e->arg[1]->i)));
+    return all;
+}
+
 static double expr_distinct(const Sizes *z, const Block *b, const Expr *e)
 {
-    double d = 1;
+    const double d = e->op == OP_col ? z->of[b->src[e->src].rel->id].distinct[e->col] : made_distinct(z, b, e);
 
-    if (e->op == OP_col)
-        return z->of[b->src[e->src].rel->id].distinct[e->col];
-    for (int k = 0; k < e->n_args; k++)
-        d *= expr_distinct(z, b, e->arg[k]);
-    return d;
+    return e->type == T_INT && !is_lit_int(e) ? at_least1(at_most(d, range_length(b, e))) : d;
 }
 
 static double joined_rows(const Sizes *z, const Block *b)
@@ -147,6 +193,15 @@ static double fanout(const Sizes *z, const Block *b, int t, uint64_t bound)
     return rows;
 }
 
+/* What the host sorts for GROUP BY: the joined rows, or an index of the first source. */
+static double sorted_rows(const Block *b, int first, double first_rows, double rows)
+{
+    for (int k = 0; k < b->n_keys; k++)
+        if (b->col[k].e->op != OP_col || b->col[k].e->src != first)
+            return rows;
+    return b->n_keys ? at_most(first_rows, rows) : 0;
+}
+
 static double greedy(const Sizes *z, const Block *b, int first, int *order)
 {
     uint64_t bound = (uint64_t)1 << first;
@@ -167,7 +222,7 @@ static double greedy(const Sizes *z, const Block *b, int first, int *order)
             }
         }
         if (best < 0)
-            return cost;
+            return cost + sorted_rows(b, first, z->of[b->src[first].rel->id].rows, rows);
         order[n++] = best;
         bound |= (uint64_t)1 << best;
         rows *= least > 1e-3 ? least : 1e-3;
@@ -272,16 +327,73 @@ static void solve(const Prog *p, const Block *b)
     }
 }
 
+/* ---- strides ---- */
+
+/* e is x / k of whole numbers, k a positive literal. */
+static bool is_quotient(const Expr *e)
+{
+    return e->op == OP_idiv && is_lit_int(e->arg[1]) && e->arg[1]->i > 0;
+}
+
+/* A condition x % k = 0 for the quotient x / k; -1: there is none. */
+static int remainder_of(const Block *b, const Expr *quotient)
+{
+    for (int w = 0; w < b->n_where; w++) {
+        const Expr *e = b->where[w];
+        if (e->op == OP_eq && e->arg[0]->op == OP_mod && is_lit_int(e->arg[1]) && e->arg[1]->i == 0 &&
+            ex_equal(e->arg[0]->arg[0], quotient->arg[0]) && ex_equal(e->arg[0]->arg[1], quotient->arg[1]))
+            return w;
+    }
+    return -1;
+}
+
+static void drop_condition(Prog *p, Block *b, int gone)
+{
+    Expr **left = ARENA_ARRAY(&p->c->arena, Expr *, b->n_where + 1);
+    int n = 0;
+
+    for (int w = 0; w < b->n_where; w++)
+        if (w != gone)
+            left[n++] = b->where[w];
+    b->where = left;
+    b->n_where = n;
+}
+
+static bool straighten(Prog *p, Block *b)
+{
+    Arena *a = &p->c->arena;
+
+    for (int w = 0; w < b->n_where; w++)
+        for (int side = 0; side < 2 && b->where[w]->op == OP_eq; side++) {
+            const Expr *q = b->where[w]->arg[side];
+            const int r = is_quotient(q) ? remainder_of(b, q) : -1;
+            if (r < 0)
+                continue;
+            b->where[w] = ex2(a, OP_eq, q->arg[0], ex2(a, OP_mul, q->arg[1], b->where[w]->arg[1 - side]));
+            drop_condition(p, b, r);
+            return true;
+        }
+    return false;
+}
+
+static bool is_join_to_order(const Block *b)
+{
+    int inner = 0;
+
+    for (int s = 0; s < b->n_src; s++)
+        inner += b->src[s].join == JOIN_inner;
+    return b->kind != BLK_union && b->kind != BLK_base && inner >= 2 && b->n_src <= 60;
+}
+
 void pass_sqljoin(Prog *p)
 {
+    for (int k = 0; k < p->n_blocks; k++)
+        while (is_join_to_order(p->block[k]) && straighten(p, p->block[k]))
+            ;
     const Sizes z = sizes_of(p);
-
     for (int k = 0; k < p->n_blocks; k++) {
         Block *b = p->block[k];
-        int inner = 0;
-        for (int s = 0; s < b->n_src; s++)
-            inner += b->src[s].join == JOIN_inner;
-        if (b->kind == BLK_union || b->kind == BLK_base || inner < 2 || b->n_src > 60)
+        if (!is_join_to_order(b))
             continue;
         set_join_order(&z, b);
         solve(p, b);
