@@ -3,7 +3,7 @@
 """kill -9 at many moments of a training run, at least ten of them inside a checkpoint and one before the
 first.  After each, the state database must open and hold a complete checkpoint (or, before the first,
 nothing), and --resume must end with the bits of the run that was left alone: parameters, optimizer state
-and history.  Prints `ok …` and `not ok …` lines."""
+and history.  Nothing of it all may change the data.  Prints `ok …` and `not ok …` lines."""
 import argparse
 import os
 import random
@@ -109,20 +109,26 @@ def inspect(folder, aside):
 
 
 class Killer:
-    def __init__(self, binary, top):
-        self.binary, self.top = binary, top
+    def __init__(self, binary, engine, top):
+        self.binary, self.engine, self.top = binary, engine, top
         self.data, self.model = os.path.join(top, 'data.db'), os.path.join(top, 'model.sql')
         make_data(self.data)
+        with open(self.data, 'rb') as f:
+            self.untouched = f.read()
         with open(self.model, 'w', encoding='utf-8') as f:
             f.write(MODEL)
 
     def command(self, folder, *more):
         return [self.binary, 'train', self.model, '--db', self.data, '--state', os.path.join(folder, 'state.db'),
-                *TRAIN, *more]
+                '--engine', self.engine, *TRAIN, *more]
 
     def run(self, folder, *more):
         return subprocess.run(self.command(folder, *more), env=ENV, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+
+    def data_changed(self):
+        with open(self.data, 'rb') as f:
+            return f.read() != self.untouched
 
     def kill_at(self, folder, when):
         """when: seconds after the start, or the number of the checkpoint to be caught inside (int)."""
@@ -154,12 +160,13 @@ class Killer:
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('--bin', default=os.path.join(ROOT, 'sqlgrad'))
+    p.add_argument('--engine', default='native')
     p.add_argument('--kills', type=int, default=30)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--keep', action='store_true')
     o = p.parse_args()
     top = tempfile.mkdtemp(prefix='sqlgrad-kill-')
-    k, rng = Killer(os.path.abspath(o.bin), top), random.Random(o.seed)
+    k, rng = Killer(os.path.abspath(o.bin), o.engine, top), random.Random(o.seed)
 
     whole = os.path.join(top, 'whole')
     os.mkdir(whole)
@@ -199,8 +206,11 @@ def main():
     if inside < 10 or not before:
         faults += 1
         print(f'not ok kill: only {inside} kills inside a checkpoint, {before} before the first')
+    if k.data_changed():
+        faults += 1
+        print('not ok kill: the data are not what they were')
     if not faults:
-        print(f'ok kill -9 at {done} moments, {inside} inside a checkpoint, {before} before the first')
+        print(f'ok kill -9 of {o.engine} at {done} moments, {inside} inside a checkpoint, {before} before the first')
     if o.keep:
         print(f'kept: {top}')
     else:

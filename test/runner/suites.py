@@ -137,8 +137,9 @@ def mutations(settings):
 
 def kills(settings):
     """test/kill.py: kill -9 at random moments, then --resume."""
-    yield from tap_program(settings, 'kill', [sys.executable, os.path.join(ROOT, 'test', 'kill.py'),
-                                              '--bin', settings.bin], 1800)
+    for engine, n in (('native', '30'), ('sql', '13')):
+        yield from tap_program(settings, 'kill', [sys.executable, os.path.join(ROOT, 'test', 'kill.py'),
+                                                  '--bin', settings.bin, '--engine', engine, '--kills', n], 1800)
 
 
 QUICK = (unit, corpora)
