@@ -275,8 +275,16 @@ static bool is_new_value(const Prog *p, const Block *b)
     return false;
 }
 
-/* A row for each value of b that is infinite, or NULL where none can be; false: b has no values. */
-static bool put_bad_values(Script *s, const Block *b, const char *before)
+static bool has_values(const Block *b)
+{
+    for (int c = 0; c < b->n_cols; c++)
+        if (b->col[c].type == T_REAL)
+            return true;
+    return false;
+}
+
+/* Whether a value of b, which has some, is infinite, or NULL where none can be. */
+static void put_bad_values(Script *s, const Block *b, const char *before)
 {
     int n = 0;
 
@@ -297,8 +305,7 @@ static bool put_bad_values(Script *s, const Block *b, const char *before)
             buf_puts(s->out, " IS NULL");
         }
     }
-    buf_puts(s->out, n ? ")" : "");
-    return n > 0;
+    buf_puts(s->out, ")");
 }
 
 /* As the driver does after each step, for some blocks at a time: an expression has no more than 1000 levels. */
@@ -308,11 +315,11 @@ static void put_finite_checks(Script *s)
 
     for (int k = 0; k < s->p->n_blocks; k++) {
         const Block *b = s->p->block[k];
-        if (!s->need[k] || b->kind == BLK_base)
+        if (!s->need[k] || b->kind == BLK_base || !has_values(b))
             continue;
         if (n == 0)
             put_check(s, "every value is finite");
-        n += put_bad_values(s, b, n ? "\n  OR " : "NOT (");
+        put_bad_values(s, b, n++ ? "\n  OR " : "NOT (");
         if (n == CHECKED_AT_ONCE) {
             put_check_end(s, ")");
             n = 0;
