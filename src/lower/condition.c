@@ -137,12 +137,52 @@ static bool difference(Lower *l, const Expr *e, Lin *out, bool *trivial)
     return lin_of_sum(l, e, -1, out);
 }
 
+/* big >= sign * small + margin.  ABS and MAX on the small side, MIN on the big one, are several such conditions. */
+static bool not_less(Lower *l, const Expr *big, const Expr *small, int64_t sign, int64_t margin)
+{
+    const bool apart = sign > 0 && (small->op == OP_abs || small->op == OP_max);
+    bool ok = true;
+    Lin x, y;
+
+    if (apart && small->op == OP_abs)
+        return not_less(l, big, small->arg[0], 1, margin) && not_less(l, big, small->arg[0], -1, margin);
+    for (int k = 0; apart && k < small->n_args; k++)
+        ok = ok && not_less(l, big, small->arg[k], 1, margin);
+    for (int k = 0; !apart && big->op == OP_min && k < big->n_args; k++)
+        ok = ok && not_less(l, big->arg[k], small, sign, margin);
+    if (apart || big->op == OP_min)
+        return ok;
+    if (!low_lin(l, big, &x) || !low_lin(l, small, &y))
+        return false;
+    x.c -= margin;
+    return (lin_add(&x, &y, -sign) || low_refuse(l, "its keys are too large for exact arithmetic")) && space_ge(&l->s, &x);
+}
+
 static bool inequality(Lower *l, const Expr *e)
 {
     const bool less = e->op == OP_lt || e->op == OP_le;
-    Lin x, f = lin_const(e->op == OP_lt || e->op == OP_gt ? -1 : 0);
+    const int64_t margin = e->op == OP_lt || e->op == OP_gt;
 
-    return lin_of_sum(l, e, -1, &x) && lin_add(&f, &x, less ? -1 : 1) && space_ge(&l->s, &f);
+    return less ? not_less(l, e->arg[1], e->arg[0], 1, margin) : not_less(l, e->arg[0], e->arg[1], 1, margin);
+}
+
+/* x IN (y, y + 1, …): numbers that follow one another are two inequalities. */
+static bool in_range(Lower *l, const Expr *e)
+{
+    Lin x, y, z;
+
+    if (!low_lin(l, e->arg[0], &x))
+        return false;
+    for (int k = 1; k < e->n_args; k++) {
+        if (!low_lin(l, e->arg[k], &z))
+            return false;
+        if (k == 1)
+            y = z;
+        else if (!lin_add(&z, &y, -1) || !lin_is_const(&z) || z.c != k - 1)
+            return low_refuse(l, "a condition lists keys that do not follow one another");
+    }
+    z = lin_const(e->n_args - 2);
+    return lin_add(&x, &y, -1) && space_ge(&l->s, &x) && lin_add(&z, &x, -1) && space_ge(&l->s, &z);
 }
 
 bool low_never_null(const Lower *l, const Expr *e)
@@ -167,6 +207,8 @@ static bool key_condition(Lower *l, const Expr *e)
         return inequality(l, e);
     if (e->op == OP_and)
         return key_condition(l, e->arg[0]) && key_condition(l, e->arg[1]);
+    if (e->op == OP_in)
+        return in_range(l, e);
     if (e->op == OP_not_null && low_never_null(l, e->arg[0]))
         return true;
     return low_refuse(l, "a condition is no comparison of keys");
