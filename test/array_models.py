@@ -637,6 +637,51 @@ class Writer:
         out = Rel(self.fresh("r"), dims, names[-1:], nullable=True)
         return self.emit(out, "\nUNION ALL\n".join(texts))
 
+    def joined(self):
+        """Slices of one relation, of several sizes, that continue each other along a key, overlap, or leave gaps."""
+        r, rel = self.rng, self.pick_rel(lambda t: t.ranges() and not t.nullable)
+        if not rel or rel.size() * 3 > MOST_ROWS:
+            return self.row()
+        along = r.choice(rel.ranges())
+        how = r.choice(["continue", "continue", "continue", "overlap", "gaps"])
+        number = how == "overlap" or r.random() < 0.4
+        names = [self.fresh(d.name[0]) for d in rel.dims] + [self.fresh("b")] * number + [self.fresh("x")]
+        texts, begin = [], r.choice([0, 0, 1, -3])
+        low, high = begin, begin
+        for i in range(r.choice([2, 2, 3])):
+            a = self.fresh("q")
+            first = r.choice(along.values)
+            last = r.choice([v for v in along.values if v >= first]) if r.random() < 0.7 else first
+            if r.random() < 0.4:
+                first, last = along.low(), along.high()
+            key = f"{a}.{along.name} + {begin - first}" if begin != first else f"{a}.{along.name}"
+            if first == last and r.random() < 0.4:
+                key = str(begin)
+            x = r.choice(self.values_of(a, rel))
+            cols = [key if d is along else f"{a}.{d.name}" for d in rel.dims] + [str(i)] * number
+            cols.append(r.choice([x, x, f"{x} * {self.number()}", f"TANH({x})"]))
+            where = f"\nWHERE {a}.{along.name} BETWEEN {first} AND {last}" if (first, last) != (along.low(), along.high()) else ""
+            texts.append(f"SELECT {', '.join(f'{c} AS {n}' for c, n in zip(cols, names))}\nFROM {rel.name} AS {a}{where}")
+            low, high = min(low, begin), max(high, begin + last - first)
+            begin += last - first + 1 if how == "continue" else last - first + 1 + r.choice([0, 2]) if how == "gaps" else r.choice([0, 1])
+        r.shuffle(texts)
+        dims = [Dim(n, range(low, high + 1) if d is along else d.values, d.lead) for n, d in zip(names, rel.dims)]
+        if number:
+            dims.append(Dim(names[-2], range(len(texts))))
+        out = self.emit(Rel(self.fresh("r"), dims, names[-1:], nullable=how == "gaps"), "\nUNION ALL\n".join(texts))
+        if number and r.random() < 0.5:
+            return self.part_of(out)
+        return out
+
+    def part_of(self, rel):
+        """The rows of one branch, or all but those."""
+        r, q = self.rng, Query(self)
+        a, tag = q.source(rel), rel.dims[-1]
+        q.where.append(f"{a}.{tag.name} {r.choice(['=', '=', '=', '<', '>=', '<>'])} {r.choice(tag.values)}")
+        out = self.new(self.carry(q, rel, a, rel.dims[:-1] if r.random() < 0.6 else rel.dims), nullable=True)
+        q.cols.append(f"{r.choice(self.values_of(a, rel))} AS {out.vals[0]}")
+        return self.emit(out, q.text())
+
     def softmax(self):
         r, rel = self.rng, self.pick_rel(lambda t: t.free() and not t.nullable)
         if not rel:
@@ -760,7 +805,7 @@ class Writer:
         r = self.rng
         self.make_data()
         some = [self.row, self.conv, self.conv, self.pool, self.pool, self.product, self.product, self.bias, self.reduce, self.meet, self.pairs,
-                self.left, self.union, self.softmax, self.pick, self.plain] + [self.gather, self.window] * (not self.tame)
+                self.left, self.union, self.joined, self.joined, self.softmax, self.pick, self.plain] + [self.gather, self.window] * (not self.tame)
         some += [self.label] * 2 * self.batched
         for _ in range(r.randint(2, 6)):
             r.choice(some)()

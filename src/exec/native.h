@@ -36,7 +36,7 @@
 
 /* A key is an int64: an INTEGER itself, the code of a TEXT, a REAL as ordered bits.  Two values mean something
  * else; they lie below the bits of any REAL, and data that holds them is refused. */
-#define KEY_NULL INT64_MIN
+#define KEY_NULL REG_NULL
 #define KEY_BAD  (INT64_MIN + 10369)    /* integer overflow; an error once it is stored or compared */
 #define IS_KEY(k) ((k) != KEY_NULL && (k) != KEY_BAD)
 #define ROW_NONE UINT32_MAX             /* no row: an unmatched LEFT source */

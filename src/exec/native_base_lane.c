@@ -285,7 +285,7 @@ static int rest_keys(const Rel *r, int chosen, bool lane, const int64_t **key)
 }
 
 /* Does every lane have every rest without column c exactly once?  Leaves `rest` and `choice` built. */
-static bool is_chosen(Native *n, Rel *r, int c, bool *yes)
+static bool is_choice(Native *n, Rel *r, int c, bool *yes)
 {
     struct Base *s = r->base;
     const size_t N = s->t->n_rows;
@@ -318,7 +318,7 @@ static bool find_chosen(Native *n, Rel *r)
     for (int c = 0; s->n_lanes && s->t->n_rows % s->n_lanes == 0 && c < r->b->n_cols; c++) {
         if (c == s->lane_col || r->b->col[c].type == T_REAL)
             continue;
-        if (!is_chosen(n, r, c, &yes))
+        if (!is_choice(n, r, c, &yes))
             return false;
         if (yes) {
             s->chosen = c;

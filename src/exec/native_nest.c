@@ -263,6 +263,7 @@ static bool commit_rows(Native *n, Rel *r, const Lowered *low)
         const RegKind kind = low->out.col[c].kind;
         now[c].kind = kind == REG_value ? CK_val : kind == REG_lane ? CK_lane
                     : low->count[c] && low->nest.sum_lanes ? CK_dyn : CK_row;
+        now[c].nulls = kind == REG_list && regular_any_null(&low->out, c);
         if (kind == REG_lane)
             r->lay.lane = c;
         if (now[c].kind == CK_row && low->count[c])

@@ -160,6 +160,8 @@ static void want_by_nest(Rel *r)
     const NestPlan *np = r->plan.nest;
     const Nest *n = &np->low.nest;
 
+    for (int k = 0; n->next && k < r->b->n_src; k++)
+        want_everything(r->src[k]);
     for (int k = 0; k < n->n_opds; k++) {
         const Operand *o = &n->opd[k];
         const int s = o->kind == OPD_load ? np->low.from[o->index].src : -1;

@@ -6,7 +6,7 @@
  *   outputs      which variables the grouping keeps; a key that mixes some (samples.r - weight.r) becomes one itself
  *   loops        output loops in the order of the keys, then the rest as reductions, with exact bounds
  *   rows         of the result, and whether they are there
- *   numbers      operands as affine forms of the loops, sums, stores (result.c); unions (union.c)
+ *   numbers      operands as affine forms of the loops, sums, stores (result.c); unions (union.c, concat.c)
  *
  * Nothing here knows a layer: a convolution is a join of boxes with affine keys.  What does not fit says why, and
  * runs over a tuple list. */
@@ -19,12 +19,18 @@
 
 /* ---- variables ---- */
 
+static bool all_regular(Lower *l)
+{
+    for (int s = 0; s < l->b->n_src; s++)
+        if (!l->src[s])
+            return low_refuse(l, "a source is not regular");
+    return true;
+}
+
 static bool make_vars(Lower *l)
 {
     for (int s = 0; s < l->b->n_src; s++) {
         const Regular *r = l->src[s];
-        if (!r)
-            return low_refuse(l, "a source is not regular");
         l->var0[s] = l->s.n;
         l->lanes |= r->lanes;
         l->masked |= r->winner;
@@ -68,6 +74,13 @@ static bool read_key(Lower *l, const Expr *e, Key *k)
         k->x = lin_var(&l->s, k->var);
         return true;
     }
+    if (low_is_kind(l, e, REG_list)) {
+        k->kind = REG_list;
+        k->list = low_col(l, e)->list;
+        k->n = l->src[e->src]->extent[low_col(l, e)->dim];
+        k->x = lin_var(&l->s, low_codes_var(l, e));
+        return true;
+    }
     k->kind = REG_affine;
     return low_lin(l, e, &k->x);
 }
@@ -99,6 +112,14 @@ static int grouping(const Lower *l, Key **out)
     return l->b->kind == BLK_pick ? l->b->n_part : l->b->kind == BLK_reduce ? l->b->n_keys : l->b->n_cols;
 }
 
+static bool is_alone(const Lin *x, int v)
+{
+    for (int w = 0; w < MAX_VARS; w++)
+        if (w != v && x->k[w])
+            return false;
+    return true;
+}
+
 static int open_vars(const Lower *l, const Lin *x, int *var)
 {
     int n = 0;
@@ -127,6 +148,71 @@ static bool are_digits(const Lower *l, const Lin *x, int *var, int n)
         reach += f * (l->s.hi[var[k]] - l->s.lo[var[k]]);
     }
     return true;
+}
+
+static int by_entries(const void *x, const void *y)
+{
+    const int64_t *const *a = x, *const *b = y;
+
+    for (int64_t k = 1; k <= **a; k++)
+        if ((*a)[k] != (*b)[k])
+            return (*a)[k] < (*b)[k] ? -1 : 1;
+    return 0;
+}
+
+/* Does the key run along v by steps of one?  *at: its entry where v is 0. */
+static bool is_list_of(const Lower *l, const Key *k, int v, int64_t *at)
+{
+    const Lin x = k->kind == REG_list ? space_reduce(&l->s, &k->x) : lin_const(0);
+
+    *at = x.c;
+    return x.k[v] == 1 && is_alone(&x, v);
+}
+
+/* Do the lists among the keys tell variable v, all together? */
+static bool lists_tell(Lower *l, const Key *key, int n, int v)
+{
+    const int64_t **list = ARENA_ARRAY(l->work, const int64_t *, n + 1);       /* from the entry where v is 0 */
+    int64_t lo = l->s.lo[v], hi = l->s.hi[v], at;
+    int m = 0;
+
+    for (int k = 0; k < n; k++)
+        if (is_list_of(l, &key[k], v, &at)) {
+            lo = lo + at < 0 ? -at : lo;
+            hi = hi + at >= key[k].n ? key[k].n - 1 - at : hi;
+            list[m++] = key[k].list + at;
+        }
+    const int64_t count = hi < lo ? 0 : hi - lo + 1;
+    const int64_t **row = ARENA_ARRAY(l->work, const int64_t *, count + 1);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t *entry = ARENA_ARRAY(l->work, int64_t, m + 1);
+        row[i] = entry;
+        *entry++ = m;
+        for (int k = 0; k < m; k++)
+            *entry++ = list[k][lo + i];
+    }
+    qsort(row, (size_t)count, sizeof *row, by_entries);
+    for (int64_t i = 1; i < count; i++)
+        if (!by_entries(&row[i], &row[i - 1]))
+            return false;
+    return m > 0;
+}
+
+static bool find_outputs_of_lists(Lower *l)
+{
+    Key *key;
+    const int n = grouping(l, &key);
+    bool found = false;
+
+    for (int v = 0; v < l->s.n; v++) {
+        bool read = false;
+        for (int k = 0; k < n && !l->is_out[v]; k++)
+            read |= key[k].kind == REG_list && space_reduce(&l->s, &key[k].x).k[v] != 0;
+        if (!read || l->is_out[v] || !lists_tell(l, key, n, v))
+            continue;
+        l->is_out[v] = found = true;
+    }
+    return found;
 }
 
 /* One round over the keys; true: some variable was found to be told by a key. */
@@ -190,7 +276,8 @@ static bool substitute_key(Lower *l, bool *left)
 static bool is_in_key(const Lower *l, int v)
 {
     for (int c = 0; c < l->b->n_cols; c++)
-        if ((l->key[c].kind == REG_affine || l->key[c].kind == REG_codes) && space_reduce(&l->s, &l->key[c].x).k[v])
+        if ((l->key[c].kind == REG_affine || l->key[c].kind == REG_codes || l->key[c].kind == REG_list) &&
+            space_reduce(&l->s, &l->key[c].x).k[v])
             return true;
     return false;
 }
@@ -218,7 +305,7 @@ static bool choose_outputs(Lower *l)
     for (int v = 0; left && v < l->s.n; v++)
         l->is_out[v] = !l->s.gone[v] && !is_summed_place(l, v);
     while (!left) {
-        while (find_outputs(l, false) || find_outputs(l, true))
+        while (find_outputs(l, false) || find_outputs(l, true) || find_outputs_of_lists(l))
             continue;
         if (!substitute_key(l, &left))
             return false;
@@ -517,6 +604,25 @@ static int codes_loop(const Lower *l, const Key *k)
     return v < 0 ? -1 : l->loop_of[v];
 }
 
+/* A key that is a list runs along one output loop, from the list's entry for the loop's first number. */
+static bool list_over_dims(Lower *l, const Key *k, RegCol *col)
+{
+    const Nest *n = &l->out->nest;
+    const Lin x = space_reduce(&l->s, &k->x);
+    int v = 0;
+
+    while (v < l->s.n && !x.k[v])
+        v++;
+    if (v == l->s.n)
+        return low_refuse(l, "a key of a list has one value");
+    col->dim = l->loop_of[v];
+    if (x.k[v] != 1 || !is_alone(&x, v) || col->dim < 0 || col->dim >= l->out->out.n_dims)
+        return low_refuse(l, "a key of a list runs along no loop");
+    const NestLoop *o = &n->loop[col->dim];
+    col->list = low_own_codes(l, k->list + o->min + x.c, o->max - o->min + 1);
+    return true;
+}
+
 /* Bounds of output loops as conditions over the dimensions. */
 static void add_conds(Lower *l, int loop, const Bound *b, int n_bounds, int64_t sign)
 {
@@ -568,7 +674,9 @@ static bool result_rows(Lower *l)
         col->kind = !low_is_key(l->b, c) ? l->b->col[c].type == T_REAL ? REG_value : REG_affine : k->kind;
         if (col->kind == REG_codes && (col->dim = codes_loop(l, k)) < 0)
             return low_refuse(l, "a key of a list has one value");
-        if (col->kind != REG_codes && low_is_key(l->b, c) && col->kind == REG_affine)
+        if (col->kind == REG_list && !list_over_dims(l, k, col))
+            return false;
+        if (low_is_key(l->b, c) && col->kind == REG_affine)
             col->key = over_dims(n, low_over_loops(l, &k->x));
     }
     r->winner = l->b->kind == BLK_pick;
@@ -595,7 +703,8 @@ static bool dims_join(const Regular *r, int d)
     bool ok = !r->codes[d] && !r->codes[d + 1] && r->stride[d] == r->stride[d + 1] * e;
 
     for (int c = 0; ok && c < r->n_cols; c++)
-        ok = r->col[c].kind != REG_affine || form_joins(&r->col[c].key, d, e);
+        ok = r->col[c].kind == REG_list ? r->col[c].dim != d && r->col[c].dim != d + 1
+           : r->col[c].kind != REG_affine || form_joins(&r->col[c].key, d, e);
     for (int k = 0; ok && k < r->n_conds; k++)
         ok = form_joins(&r->cond[k], d, e);
     return ok && (!r->winner || (form_joins(&r->group, d, e) && form_joins(&r->place, d, e)));
@@ -670,10 +779,13 @@ bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a
     Lower *l = ARENA_NEW(&work, Lower);
 
     *out = (Lowered){ .nest = { .id = b->id } };
-    *l = (Lower){ .b = b, .src = src, .blind = blind, .a = a, .work = &work, .out = out, .s = { .a = &work } };
+    *l = (Lower){ .b = b, .src = ARENA_ARRAY(&work, const Regular *, b->n_src + 1), .blind = blind, .a = a, .work = &work,
+                  .out = out, .s = { .a = &work }, .met = ARENA_ARRAY(&work, bool, b->n_where + 1),
+                  .first = ARENA_ARRAY(&work, int64_t, b->n_src + 1), .var0 = ARENA_ARRAY(&work, int, b->n_src + 1) };
+    memcpy(l->src, src, (size_t)b->n_src * sizeof *src);
     const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? low_union(l)
-                  : make_vars(l) && sources_rows(l) && low_conditions(l) && low_outer_joins(l) &&
-                    read_keys(l) && choose_outputs(l) && output_loops(l) &&
+                  : all_regular(l) && low_narrow(l) && make_vars(l) && sources_rows(l) && low_conditions(l) &&
+                    low_outer_joins(l) && read_keys(l) && choose_outputs(l) && output_loops(l) &&
                     (b->kind != BLK_pick || pick_loops(l)) && reduction_loops(l) && find_bounds(l) &&
                     find_presence(l) && result_rows(l) && lanes_are_right(l) && low_results(l);
     if (ok)

@@ -7,16 +7,19 @@
 #include "lower/gen.h"
 #include "lower/lower.h"
 
-typedef struct Key { RegKind kind; Lin x; int var; } Key;      /* REG_codes: of variable var */
+/* REG_codes: of variable var; REG_list: list[x], of n entries. */
+typedef struct Key { RegKind kind; Lin x; int var; const int64_t *list; int64_t n; } Key;
 
 typedef struct Lower {
     const Block *b;
-    const Regular *const *src;
+    const Regular **src;
+    int64_t *first;             /* the row of a source that its first one is */
+    bool *met;                  /* by condition: it was seen to */
     bool blind;
     Arena *a, *work;            /* of what is returned; of this call */
     Lowered *out;
     Space s;
-    int var0[64];               /* first variable of a source */
+    int *var0;                  /* first variable of a source */
     bool lanes, carried;
     Key *key;                   /* by column; of those that are keys */
     Key *part;                  /* by PARTITION BY key */
@@ -55,9 +58,16 @@ bool low_all_box(const Nest *n);                                        /* all l
 /* A copy: the result may outlive what is known of its sources. */
 const int64_t *low_own_codes(Lower *l, const int64_t *codes, int64_t n);
 
+/* ---- narrow.c ---- */
+
+bool low_reads_list(const Lower *l, const Expr *e);
+bool low_narrow(Lower *l);                                              /* before there are variables */
+bool low_lists(Lower *l);                                               /* the conditions that are not met yet */
+
 /* ---- result.c ---- */
 
 Expr *low_operand(Lower *l, Operand o, Type t);
+Expr *low_number(Lower *l, const Expr *e);                              /* over the loops; NULL: refused */
 int  low_buffer(Lower *l, int src, int col, bool lanes, bool written, int64_t rows);
 bool low_results(Lower *l);
 int64_t low_points(const Nest *n, int loops);                           /* of the first `loops` loops */
@@ -65,5 +75,9 @@ int64_t low_points(const Nest *n, int loops);                           /* of th
 /* ---- union.c ---- */
 
 bool low_union(Lower *l);
+
+/* ---- concat.c ---- */
+
+bool low_concat(Lower *l);                                              /* parts of several sizes */
 
 #endif

@@ -187,7 +187,7 @@ static bool in_range(Lower *l, const Expr *e)
 
 bool low_never_null(const Lower *l, const Expr *e)
 {
-    return e->op == OP_col && low_col(l, e)->kind != REG_none;
+    return e->op == OP_col && low_col(l, e)->kind != REG_none && !regular_any_null(l->src[e->src], e->col);
 }
 
 static bool divides(void *arg, const Expr *e)
@@ -214,14 +214,25 @@ static bool key_condition(Lower *l, const Expr *e)
     return low_refuse(l, "a condition is no comparison of keys");
 }
 
-/* Those that divide come last: the others tell the signs. */
+static bool is_comparison(const Expr *e)
+{
+    return e->op == OP_eq || e->op == OP_same || e->op == OP_lt || e->op == OP_le || e->op == OP_gt || e->op == OP_ge ||
+           e->op == OP_in || e->op == OP_and || e->op == OP_not_null;
+}
+
+/* Those that divide come late: the others tell the signs.  Last, those on lists, and other conditions. */
 bool low_conditions(Lower *l)
 {
     for (int late = 0; late < 2; late++)
-        for (int w = 0; w < l->b->n_where; w++)
-            if (ex_any(l->b->where[w], divides, NULL) == late && !key_condition(l, l->b->where[w]))
+        for (int w = 0; w < l->b->n_where; w++) {
+            const Expr *e = l->b->where[w];
+            if (l->met[w] || ex_any(e, divides, NULL) != late || low_reads_list(l, e) || !is_comparison(e))
+                continue;
+            if (!key_condition(l, e))
                 return false;
-    return true;
+            l->met[w] = true;
+        }
+    return low_lists(l);
 }
 
 /* ---- outer joins that always find their one row ---- */

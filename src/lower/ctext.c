@@ -779,11 +779,21 @@ static bool overlays(const Nest *n, int b)
     return any;
 }
 
-static void text_head(Gen *g)
+static void text_name(Buf *out, int code, int part)
+{
+    if (part)
+        buf_printf(out, "static void nest%d_%d", code, part);
+    else
+        buf_printf(out, "void nest%d", code);
+    buf_puts(out, "(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int add)\n{\n");
+}
+
+/* part: of a nest that others follow, its number from 1; 0: it is one nest. */
+static void text_head(Gen *g, int code, int part)
 {
     const Nest *n = g->n;
 
-    buf_printf(g->out, "/* Block %d:", n->code);
+    buf_printf(g->out, "/* Block %d:", code);
     for (int l = 0; l < n->n_loops; l++)
         buf_printf(g->out, "%s x%d %s%lld", l == n->n_out ? l ? "; over" : " over" : l ? "," : "", l,
                    n->loop[l].box ? "" : "<= ", (long long)nest_extent(n, l));
@@ -792,9 +802,7 @@ static void text_head(Gen *g)
                : n->sched.packed ? gen_text(g, "%s the lanes and x%d", n->sum_lanes ? "over" : "in", n->sched.vec)
                : n->sum_lanes ? "over the lanes" : n->lanes ? "in lanes"
                : n->sched.vec >= 0 ? gen_text(g, "vectors along x%d", n->sched.vec) : "scalar");
-    buf_puts(g->out, "void ");
-    nest_name(g->out, n, g->t);
-    buf_puts(g->out, "(void *const *p, int64_t b0, int64_t b1, int64_t n_lanes, int add)\n{\n");
+    text_name(g->out, code, part);
     g->depth = 1;
     for (int k = 0; k < n->n_bufs; k++) {
         bool stored = false;
@@ -811,7 +819,7 @@ void nest_name(Buf *out, const Nest *n, const Target *t)
     buf_printf(out, "nest%d", n->code);
 }
 
-void nest_text(Buf *out, const Nest *n, const Target *t)
+static void text_alone(Buf *out, const Nest *n, const Target *t, int code, int part)
 {
     Arena arena = { 0 };
     Text x = { .g = { .n = n, .t = t, .arena = &arena, .out = out, .ways = n->sched.ways > 1 ? n->sched.ways : 1 } };
@@ -826,7 +834,7 @@ void nest_text(Buf *out, const Nest *n, const Target *t)
         x.g.acc_wide[k] = x.across || x.g.folds || body_is_wide(&x.g, n->agg[k].e) ||
                           (n->agg[k].keep_place && n->sched.vec >= 0 && n->agg[k].place.k[n->sched.vec]);
     x.g.across = x.across;
-    text_head(&x.g);
+    text_head(&x.g, code, part);
     if (n->sched.turned) {
         sequence_turned(&x);
         gen_line(&x.g, "for (int64_t c0 = b0; c0 < b1; c0 += %d) {", n->sched.turn_blocks);
@@ -841,4 +849,18 @@ void nest_text(Buf *out, const Nest *n, const Target *t)
         buf_puts(out, "    }\n");
     buf_puts(out, "}\n");
     arena_free(&arena);
+}
+
+void nest_text(Buf *out, const Nest *n, const Target *t)
+{
+    int parts = 0;
+
+    for (const Nest *m = n; m; m = m->next)
+        text_alone(out, m, t, n->code, n->next ? ++parts : 0);
+    if (!parts)
+        return;
+    text_name(out, n->code, 0);
+    for (int k = 1; k <= parts; k++)
+        buf_printf(out, "    nest%d_%d(p, b0, b1, n_lanes, add);\n", n->code, k);
+    buf_puts(out, "}\n");
 }

@@ -177,12 +177,10 @@ static void list_bufs(Buf *out, const Nest *n)
     buf_puts(out, n->n_bufs ? "\n" : "");
 }
 
-void nest_listing(Buf *out, const Nest *n)
+static void list_alone(Buf *out, const Nest *n)
 {
     int depth = 1, scope = 1;
 
-    buf_printf(out, "nest %d\n", n->id);
-    list_bufs(out, n);
     if (n->lanes && !n->sched.turned && (!n->sum_lanes || n->sched.lanes_first))
         list_lanes(out, n, depth++);
     scope = depth;
@@ -204,4 +202,25 @@ void nest_listing(Buf *out, const Nest *n)
         list_agg(out, n, k, depth);
     for (int k = 0; k < n->n_stores; k++)
         list_store(out, n, &n->store[k], scope);
+}
+
+/* Copies of whole buffers, of as many rows as each has. */
+static void list_copies(Buf *out, const Nest *n)
+{
+    for (int k = 0; k < n->n_stores; k++) {
+        const NestStore *s = &n->store[k];
+        const int from = n->opd[s->e->col].index;
+        buf_printf(out, "  p%d[%lld ..] = p%d[0 .. %zu]\n", s->buf, (long long)s->at.c, from, n->buf[from].rows - 1);
+    }
+}
+
+void nest_listing(Buf *out, const Nest *n)
+{
+    buf_printf(out, "nest %d\n", n->id);
+    list_bufs(out, n);
+    if (n->copies && n->n_loops == 0)
+        list_copies(out, n);
+    else
+        for (; n; n = n->next)
+            list_alone(out, n);
 }

@@ -6,7 +6,7 @@
  * numbers, or one of a list of codes.  Or those of a box that meet affine conditions (k.t <= q.t): every row of the
  * box has its place, and those that do not meet them are not there and hold 0.  Whether it is one is found by looking
  * at its keys (regular.c), however it was made.  A block over regular sources whose conditions and keys are affine is a
- * nest (block.c, condition.c, result.c, union.c, linear.c). */
+ * nest (block.c, condition.c, narrow.c, result.c, union.c, concat.c, linear.c). */
 #ifndef SG_LOWER_H
 #define SG_LOWER_H
 
@@ -18,11 +18,14 @@ typedef enum RegKind {
     REG_none,                   /* nothing is known; it may not be read */
     REG_affine,                 /* INT: `key` over the dimensions */
     REG_codes,                  /* INT or TEXT: the code of dimension `dim` */
+    REG_list,                   /* INT or TEXT: `list`, by the number of dimension `dim`; entries may be alike, or REG_NULL */
     REG_lane,                   /* the key that runs along the lanes */
     REG_value                   /* REAL: numbers, none NULL, in an array over rows (and lanes) */
 } RegKind;
 
-typedef struct RegCol { RegKind kind; Affine key; int dim; } RegCol;
+#define REG_NULL INT64_MIN              /* the code of NULL */
+
+typedef struct RegCol { RegKind kind; Affine key; int dim; const int64_t *list; } RegCol;
 
 typedef struct Regular {
     int n_dims;
@@ -49,6 +52,7 @@ bool regular_distinct_codes(const int64_t *code, int64_t n, int64_t stride, Aren
 bool regular_meets(const Regular *r, int64_t row);
 /* The key of column c in row `row`. */
 int64_t regular_key(const Regular *r, int c, int64_t row);
+bool regular_any_null(const Regular *r, int c);         /* of a list */
 /* How many keys column c has; 0: not known at once. */
 int64_t regular_distinct(const Regular *r, int c);
 

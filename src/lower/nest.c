@@ -184,7 +184,7 @@ static bool can_size(const Nest *n)
     return left > 0;
 }
 
-bool nest_can(const Nest *n)
+static bool can_alone(const Nest *n)
 {
     bool ok = n->n_loops <= MAX_LOOPS && n->n_out <= n->n_loops && n->n_aggs <= MAX_AGGS && n->n_opds <= MAX_OPDS &&
               (!n->sum_lanes || n->lanes) && n->n_stores > 0 && (n->n_aggs || n->n_out == n->n_loops) && can_size(n) &&
@@ -199,6 +199,14 @@ bool nest_can(const Nest *n)
     for (int k = 0; ok && k < n->n_bufs; k++)
         ok = !n->buf[k].lanes || n->lanes;
     return ok;
+}
+
+bool nest_can(const Nest *n)
+{
+    for (; n; n = n->next)
+        if (!can_alone(n))
+            return false;
+    return true;
 }
 
 /* ---- sizes ---- */
@@ -232,7 +240,7 @@ double nest_cost(const Nest *n, const Expr *e)
     return c;
 }
 
-double nest_work(const Nest *n)
+static double work_alone(const Nest *n)
 {
     double out = 1, all = 1, per_all = 0, per_out = 0;
 
@@ -245,24 +253,41 @@ double nest_work(const Nest *n)
     return out * (all * per_all + per_out);
 }
 
-void nest_rebase(Nest *n)
+double nest_work(const Nest *n)
 {
-    for (int b = 0; b < n->n_bufs; b++) {
-        bool any = false;
-        int64_t base = 0;
-        if (n->buf[b].written)
-            continue;
+    double sum = 0;
+
+    for (; n; n = n->next)
+        sum += work_alone(n);
+    return sum;
+}
+
+/* The least constant of what is read of buffer b. */
+static int64_t least_constant(const Nest *n, int b)
+{
+    bool any = false;
+    int64_t base = 0;
+
+    for (; n; n = n->next)
         for (int k = 0; k < n->n_opds; k++)
             if (n->opd[k].kind == OPD_load && n->opd[k].index == b) {
                 base = any && base < n->opd[k].at.c ? base : n->opd[k].at.c;
                 any = true;
             }
+    return base;
+}
+
+void nest_rebase(Nest *n)
+{
+    for (int b = 0; b < n->n_bufs; b++) {
+        const int64_t base = n->buf[b].written ? 0 : least_constant(n, b);
         if (base <= 0 || (size_t)base >= n->buf[b].rows)
             continue;
-        n->buf[b].base += base;
-        for (int k = 0; k < n->n_opds; k++)
-            if (n->opd[k].kind == OPD_load && n->opd[k].index == b)
-                n->opd[k].at.c -= base;
+        n->buf[b].base += base;             /* the list of buffers is one for all that follow */
+        for (Nest *m = n; m; m = m->next)
+            for (int k = 0; k < m->n_opds; k++)
+                if (m->opd[k].kind == OPD_load && m->opd[k].index == b)
+                    m->opd[k].at.c -= base;
     }
 }
 
@@ -271,8 +296,8 @@ bool nest_may_overlay(const Nest *n, int b)
 {
     bool read = false;
 
-    if (n->n_stores != 1 || n->n_aggs || n->lanes || n->buf[b].written || n->buf[b].base || n->buf[n->store[0].buf].base ||
-        n->buf[b].rows != n->buf[n->store[0].buf].rows)
+    if (n->next || n->n_stores != 1 || n->n_aggs || n->lanes || n->buf[b].written || n->buf[b].base ||
+        n->buf[n->store[0].buf].base || n->buf[b].rows != n->buf[n->store[0].buf].rows)
         return false;
     for (int k = 0; k < n->n_opds; k++) {
         if (n->opd[k].kind != OPD_load || n->opd[k].index != b)

@@ -2,7 +2,8 @@
  *
  * nest.h - loop nests: what a regular block is lowered to, and what C text is made from.
  *
- *   block.c      block over regular sources -> nest (the symbolic phase), with condition.c, result.c and union.c
+ *   block.c      block over regular sources -> nest (the symbolic phase), with condition.c, narrow.c, result.c, union.c
+ *                and concat.c
  *   domain.c     integer sets: loop bounds, supports (the only file that includes isl)
  *   nest.c       which nests can be written, what they cost
  *   schedule.c   which loop runs along the vector, tiles, order, unrolling
@@ -27,6 +28,8 @@
  * for the lanes of a block.
  *
  * Lanes behind the last one, up to a whole block, hold 0 in every buffer: they are stored so and may be relied on.
+ * A union of boxes of several sizes is a nest for each of its parts, one after the other in one function (`next`).
+ *
  * Nothing here knows tables or names; buffers are numbered. */
 #ifndef SG_NEST_H
 #define SG_NEST_H
@@ -112,6 +115,7 @@ typedef struct Nest {
     /* Made by nest_schedule.  Iterations count where all these are >= 0: bounds that differ along the vector. */
     Affine cond[MAX_CONDS]; int n_conds;
     Bound made[3];              /* bounds: a nest stays where it is from then on */
+    struct Nest *next;          /* done after it, over the same buffers; none of them splits a loop or sums over lanes */
 } Nest;
 
 /* What the text is made for. */

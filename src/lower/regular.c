@@ -185,6 +185,27 @@ static bool fit_codes(const Look *l, int c, int *dim)
     return false;
 }
 
+/* Any key that one dimension tells: what part of a union a row is of, say. */
+static bool fit_list(const Look *l, int c, RegCol *col)
+{
+    const Regular *o = l->out;
+    const int64_t *k = l->key[c];
+
+    for (int d = 0; d < o->n_dims; d++) {
+        bool same = true;
+        for (int64_t r = 0; same && r < l->rows; r++)
+            same = k[r] == k[r / o->stride[d] % o->extent[d] * o->stride[d]];
+        if (!same)
+            continue;
+        int64_t *list = ARENA_ARRAY(l->a, int64_t, o->extent[d]);
+        for (int64_t i = 0; i < o->extent[d]; i++)
+            list[i] = k[i * o->stride[d]];
+        *col = (RegCol){ .kind = REG_list, .dim = d, .list = list };
+        return true;
+    }
+    return false;
+}
+
 static RegCol look_at_column(const Look *l, int c)
 {
     RegCol col = { .kind = REG_affine };
@@ -192,6 +213,8 @@ static RegCol look_at_column(const Look *l, int c)
     if (fit_form(l, c, &col.key))
         return col;
     col.kind = fit_codes(l, c, &col.dim) ? REG_codes : REG_none;
+    if (col.kind == REG_none)
+        fit_list(l, c, &col);
     return col;
 }
 
@@ -235,9 +258,19 @@ int64_t regular_key(const Regular *r, int c, int64_t row)
 
     if (k->kind == REG_codes)
         return r->codes[k->dim][row / r->stride[k->dim] % r->extent[k->dim]];
+    if (k->kind == REG_list)
+        return k->list[row / r->stride[k->dim] % r->extent[k->dim]];
     for (int d = 0; d < r->n_dims; d++)
         x += k->key.k[d] * (row / r->stride[d] % r->extent[d]);
     return x;
+}
+
+bool regular_any_null(const Regular *r, int c)
+{
+    for (int64_t i = 0; r->col[c].kind == REG_list && i < r->extent[r->col[c].dim]; i++)
+        if (r->col[c].list[i] == REG_NULL)
+            return true;
+    return false;
 }
 
 int64_t regular_distinct(const Regular *r, int c)

@@ -47,6 +47,7 @@ static Operand load_of(Lower *l, int src, int col, const Affine *row, int64_t ro
     o.index = low_buffer(l, src, col, l->src[src]->lanes, false, rows);
     const Lin x = low_over_vars(l, src, row);
     o.at = low_over_loops(l, &x);
+    o.at.c += col < 0 ? 0 : l->first[src];
     return o;
 }
 
@@ -81,7 +82,7 @@ static Expr *as_found(void *arg, const Expr *col)
     const Lower *l = arg;
     Expr *e = ex_copy(l->a, col);
 
-    e->nullable = low_col(l, col)->kind == REG_none;
+    e->nullable = low_col(l, col)->kind == REG_none || regular_any_null(l->src[col->src], col->col);
     return e;
 }
 
@@ -166,6 +167,11 @@ static Expr *number_of(Lower *l, const Expr *e)
         return cannot(l);
     }
     return cannot(l);
+}
+
+Expr *low_number(Lower *l, const Expr *e)
+{
+    return number_of(l, e);
 }
 
 /* The place stored for the group of the source's row. */

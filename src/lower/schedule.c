@@ -401,7 +401,7 @@ static void model_sizes(Model *m)
     m->most_body = m->most_body < MIN_BODY ? MIN_BODY : m->most_body > MAX_BODY ? MAX_BODY : m->most_body;
 }
 
-void nest_schedule(Nest *n, const Target *t)
+static void schedule_alone(Nest *n, const Target *t)
 {
     Schedule *s = &n->sched;
     Model m;
@@ -428,6 +428,12 @@ void nest_schedule(Nest *n, const Target *t)
     try_orders(&m);
     if (m.best_cost >= 0)
         *s = m.best;
+}
+
+void nest_schedule(Nest *n, const Target *t)
+{
+    for (; n; n = n->next)
+        schedule_alone(n, t);
 }
 
 /* ---- other schedules with the same bits ---- */
@@ -515,7 +521,7 @@ int nest_candidates(const Nest *n, const Target *t, Schedule *out, int most)
     int k = 1;
 
     out[0] = n->sched;
-    if (most < 2 || !schedule_keeps_bits(n))
+    if (most < 2 || n->next || !schedule_keeps_bits(n))
         return 1;
     model_nest(&m, &copy, t);
     model_order(&m);

@@ -39,7 +39,7 @@ static bool part_key(const Union *u, int p, int c, RegCol *out)
         *out = part_rows(u, p)->col[e->col];
     else
         return false;
-    return out->kind != REG_none && out->kind != REG_value;
+    return out->kind != REG_none && out->kind != REG_value && out->kind != REG_list;
 }
 
 /* ---- the same dimensions ---- */
@@ -376,14 +376,11 @@ static bool union_copies(const Union *u, int p)
     return true;
 }
 
-bool low_union(Lower *l)
+static bool union_of_equals(Lower *l)
 {
     const Block *b = l->b;
     Union u = { .l = l, .n_parts = b->n_parts, .flat = true };
 
-    for (int p = 0; p < b->n_parts; p++)
-        if (b->part[p].src < 0 || !l->src[b->part[p].src])
-            return low_refuse(l, "a source is not regular");
     u.dim = arena_alloc(l->work, (size_t)b->n_parts * sizeof *u.dim);
     u.place = ARENA_ARRAY(l->work, int, b->n_parts + 1);
     u.shift = ARENA_ARRAY(l->work, int64_t, b->n_parts + 1);
@@ -395,4 +392,18 @@ bool low_union(Lower *l)
         if (!union_copies(&u, p))
             return false;
     return l->out->nest.n_stores > 0 || low_refuse(l, "it computes no numbers");
+}
+
+bool low_union(Lower *l)
+{
+    const Block *b = l->b;
+    const Lowered empty = *l->out;
+
+    for (int p = 0; p < b->n_parts; p++)
+        if (b->part[p].src < 0 || !l->src[b->part[p].src])
+            return low_refuse(l, "a source is not regular");
+    if (union_of_equals(l))
+        return true;
+    *l->out = empty;
+    return low_concat(l);
 }
