@@ -210,6 +210,7 @@ static void native_close(Engine *e)
     replay_close(n);
     for (int k = 0; k < n->n_spare; k++)
         arr_drop(n, &n->spare[k]);
+    blocks_close(n, 0);
     for (int k = 0; n->assign_map && k < n->p->n_assigns; k++)
         arr_drop(n, &n->assign_map[k].from);
     table_free(&n->batch_keys);
@@ -238,6 +239,7 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->assign_map = ARENA_ARRAY(&n->arena, AssignMap, p->n_assigns + 1);
     n->max_spare = 4 * p->n_blocks;
     n->spare = ARENA_ARRAY(&n->arena, Arr, n->max_spare + 1);
+    n->lent = ARENA_ARRAY(&n->arena, struct Lent, n->max_spare + 1);
     n->queue = ARENA_ARRAY(&n->arena, Rel *, p->n_blocks + 1);
     n->blind = ARENA_ARRAY(&n->arena, bool, p->n_blocks + 1);
     prog_blind(p, n->blind);
@@ -423,10 +425,10 @@ void rel_done(Native *n, Rel *r)
 void native_count_readers(Native *n)
 {
     for (int k = 0; k < n->n_rels; k++)
-        n->rel[k].readers_left = 0;
+        n->rel[k].readers_left = n->rel[k].readers_ahead = 0;
     for (int k = 0; k < n->n_rels; k++)
         for (int s = 0; n->rel[k].needed && s < n->rel[k].b->n_src; s++)
-            n->rel[k].src[s]->readers_left += n->rel[k].reads[s];
+            n->rel[k].src[s]->readers_ahead = n->rel[k].src[s]->readers_left += n->rel[k].reads[s];
 }
 
 static void need_rel(Rel *r)
@@ -501,6 +503,7 @@ bool native_evaluate(Native *n, Rel *r)
 {
     if (!evaluate(n, r))
         return false;
+    rel_read(n, r);
     if (!r->queued)
         rel_done(n, r);
     return true;

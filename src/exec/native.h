@@ -368,7 +368,8 @@ struct Rel {
     bool *reads;                /* by source: it is read each time, not only when the rows are settled */
     bool needed, queued;        /* queued: its nest runs at the next flush */
     bool kept;                  /* asked for by name: its numbers stay until the next run */
-    int readers_left;           /* of this run */
+    int readers_left;           /* of this run … */
+    int readers_ahead;          /* … and of those, the ones that are not even in the queue */
     /* Rows that reach what the run asks for (native_want.c): a byte each, if not all do; and what is computed of it:
      * rows of a list, or pairs from, to of a nest's split loop, n_parts numbers (-1: everything). */
     bool wants_all, was_needed, was_kept;
@@ -393,6 +394,7 @@ struct Native {
     Dict dict;
     size_t used, limit, most_used;
     Arr *spare; int n_spare, max_spare; /* buffers whose numbers nobody reads any more */
+    struct Lent { Arr mem; size_t L; } *lent; int n_lent;       /* … behind the nests in the queue: blocks of L lanes */
     bool keep_all;              /* … but that is to be looked at */
     uint64_t clock;             /* versions */
     Pool *pool; int n_threads;
@@ -506,6 +508,10 @@ bool nest_flush(Native *n);
 #define LEAST_RELEASED 1000000          /* bytes */
 bool rel_can_release(const Native *n, const Rel *r);
 void rel_release(Native *n, Rel *r);                    /* its numbers, until it is computed anew */
+bool rel_can_lend(const Rel *r);                        /* its numbers are in blocks of lanes that another may take */
+void rel_read(Native *n, Rel *r);                       /* it was computed or queued: what nobody reads after it is lent */
+bool blocks_borrow(Native *n, Arr *a, size_t nbytes, size_t L);     /* as arr_need */
+void blocks_close(Native *n, size_t L);                 /* nothing is queued: those of other lanes go; 0: all */
 void rel_done(Native *n, Rel *r);                       /* it was computed: its sources have a reader less */
 bool native_evaluate(Native *n, Rel *r);                /* one relation, and what waits for it to be read */
 void native_count_readers(Native *n);

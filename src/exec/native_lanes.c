@@ -456,7 +456,7 @@ static bool has_view(const Rel *r, int c)
     return r->view && r->view[c] && r->view[c]->of_rows;
 }
 
-static bool is_chosen(const Rel *r, const Rel *src, int c)
+static bool reads_view(const Rel *r, const Rel *src, int c)
 {
     for (int k = 0; k < plan_reads(r); k++)
         if (plan_read_src(r, k) >= 0 && r->src[plan_read_src(r, k)] == src && r->plan.lane_col[k] == c)
@@ -469,7 +469,7 @@ static void forget_views(Native *n, Rel *r, bool *const *had)
 {
     for (int s = 0; s < r->b->n_src; s++)
         for (int c = 0; c < r->src[s]->b->n_cols; c++)
-            if (!had[s][c] && has_view(r->src[s], c) && !is_chosen(r, r->src[s], c) && lay_size(&r->src[s]->lay) < MOST_REMADE)
+            if (!had[s][c] && has_view(r->src[s], c) && !reads_view(r, r->src[s], c) && lay_size(&r->src[s]->lay) < MOST_REMADE)
                 lay_forget_view(n, r->src[s]->view[c]);
 }
 

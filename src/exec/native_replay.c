@@ -145,7 +145,7 @@ static void write_lent(Native *n, struct Replay *y)
     for (int k = 0; k < n->n_rels; k++) {
         Rel *r = &n->rel[k];
         int at = y->n_lent;
-        if (!r->needed || !may_be_lent(n, r))
+        if (!r->needed || !(may_be_lent(n, r) || rel_can_lend(r)))
             continue;
         VEC_PUSH(&y->arena, y->readers, at, r->readers_left);
         VEC_PUSH(&y->arena, y->lent, y->n_lent, r);
@@ -267,7 +267,7 @@ bool replay_run(Native *n, Block *const *target, int n_targets, bool *done)
     if (!y || !y->on || n->have_batch || n->keep_all || !asks_the_same(y, target, n_targets))
         return true;
     for (int k = 0; k < y->n_lent; k++)
-        y->lent[k]->readers_left = y->readers[k];
+        y->lent[k]->readers_left = y->lent[k]->readers_ahead = y->readers[k];
     *done = true;
     for (int k = 0; *done && k < y->n_items; k++)
         if ((k % ITEMS_AT_ONCE == 0 && native_stopped(n)) || !run_item(n, &y->item[k], done))

@@ -166,6 +166,69 @@ static bool input_buffer(Native *n, Rel *r, const NestSource *from, bool lanes, 
     return true;
 }
 
+/* ---- blocks that are lent ----
+ *
+ * A loop's steps leave thousands of small arrays, of which most are read by the next few nests only.  What nobody behind
+ * the queue reads gives its place to the next result of that size, while it is in the cache.  The nests in the queue run in
+ * order, each part of the lanes by itself: a part's blocks stand at the same place in arrays of one size. */
+
+bool rel_can_lend(const Rel *r)
+{
+    const NestPlan *np = r->plan.nest;
+
+    return np && np->low.nest.lanes && !np->low.nest.sum_lanes && !np->low.out.winner && !r->lay.masked && !r->kept &&
+           r->life == LIFE_step;
+}
+
+static void lend_blocks(Native *n, Rel *r)
+{
+    for (int c = 0; c < r->lay.n_cols; c++)
+        if (r->lay.col[c].kind == CK_val && !r->lay.col[c].blk_only)
+            return;                             /* someone asked for its rows */
+    if (n->n_lent + r->lay.n_cols > n->max_spare)
+        return;
+    for (int c = 0; c < r->lay.n_cols; c++) {
+        LCol *k = &r->lay.col[c];
+        if (k->kind != CK_val || !k->blk_mem.p)
+            continue;
+        n->lent[n->n_lent++] = (struct Lent){ k->blk_mem, r->lay.L };
+        k->blk_mem = (Arr){ 0 };
+        k->blk = NULL;
+        k->unscanned = false;
+        k->finite = true;
+    }
+    r->plan.computed = r->evaluated = false;
+}
+
+void rel_read(Native *n, Rel *r)
+{
+    for (int s = 0; s < r->b->n_src; s++)
+        if (r->reads[s] && --r->src[s]->readers_ahead == 0 && !n->keep_all && rel_can_lend(r->src[s]))
+            lend_blocks(n, r->src[s]);
+}
+
+bool blocks_borrow(Native *n, Arr *a, size_t nbytes, size_t L)
+{
+    for (int k = n->n_lent - 1; k >= 0 && !a->p; k--)
+        if (n->lent[k].mem.cap == nbytes && n->lent[k].L == L) {
+            *a = n->lent[k].mem;
+            n->lent[k] = n->lent[--n->n_lent];
+        }
+    return arr_need(n, a, nbytes);
+}
+
+void blocks_close(Native *n, size_t L)
+{
+    int m = 0;
+
+    for (int k = 0; k < n->n_lent; k++)
+        if (L && n->lent[k].L == L)
+            n->lent[m++] = n->lent[k];
+        else
+            arr_drop(n, &n->lent[k].mem);
+    n->n_lent = m;
+}
+
 /* Where the result goes: blocks of lanes, or rows. */
 static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestBuf *b, void **out)
 {
@@ -174,7 +237,7 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     Arr *a = !k ? &y->place_mem : b->lanes ? &k->blk_mem : &k->val_mem;
     const Regular *out_rows = &r->plan.nest->low.out;
 
-    if (b->lanes ? !arr_need(n, a, block_bytes(n, y, b->rows)) : !arr_take(n, a, b->rows * n->esz))
+    if (b->lanes ? !blocks_borrow(n, a, block_bytes(n, y, b->rows), y->L) : !arr_take(n, a, b->rows * n->esz))
         return false;
     *out = a->p;
     if (k && (out_rows->n_conds || out_rows->gaps))     /* rows that are not there hold 0 */
@@ -402,6 +465,7 @@ bool nest_flush(Native *n)
     trials_turn(n, t.parts.blocks);
     const int done = n->n_queue;
     n->n_queue = 0;
+    blocks_close(n, t.L);
     for (int k = 0; k < done; k++)
         rel_done(n, n->queue[k]);
     n->flushed += native_seconds(n) - from;
