@@ -271,6 +271,7 @@ void passes_run(Job *j, Prog *p, Block **keep, int n_keep)
         after_pass(j, p, "sqljoin");
     } else if (j->cmd->letter != 'x') {
         pass_inline(p, keep, n_keep);
+        pass_later(p, keep, n_keep);
         after_pass(j, p, "inline");
     }
 }

@@ -481,6 +481,25 @@ void blk_each_expr(Block *b, void (*fn)(void *arg, Expr **e), void *arg)
         each_of(b->src[s].on, b->src[s].n_on, fn, arg);
 }
 
+void prog_set_blocks(Prog *p, Block *const *block, int n)
+{
+    Arena a = { 0 };
+    int *now = ARENA_ARRAY(&a, int, p->n_blocks + 1);
+
+    for (int k = 0; k < n; k++)
+        now[block[k]->id] = k + 1;
+    for (int k = 0; k < n; k++)
+        if (block[k]->grad_of >= 0)
+            block[k]->grad_of = now[block[k]->grad_of] ? now[block[k]->grad_of] - 1 : k;
+    arena_free(&a);
+    p->block = NULL;
+    p->n_blocks = 0;
+    for (int k = 0; k < n; k++) {
+        block[k]->id = k;
+        VEC_PUSH(&p->c->arena, p->block, p->n_blocks, block[k]);
+    }
+}
+
 void prog_move_before(Prog *p, Block *b, const Block *ref)
 {
     int k = p->n_blocks - 1;

@@ -233,6 +233,9 @@ bool   prog_claim_name(Prog *p, const char *name);                  /* a generat
 Block *prog_find(const Prog *p, const char *name, Mode mode);       /* ASCII case ignored; NULL */
 bool   col_is_id(const Block *b, int col);
 void   blk_mark(bool *marked, const Block *b);                      /* b and all it reads, by Block.id */
+/* The program's blocks from now on, some of those it has in any order; ids and grad_of follow (the id of a gradient itself,
+ * if what it is the gradient of is gone). */
+void   prog_set_blocks(Prog *p, Block *const *block, int n);
 void   prog_move_before(Prog *p, Block *b, const Block *ref);       /* in p->block; ids follow */
 
 /* Fill derived facts, in block order: nullable of columns, identity (adding hidden columns where the

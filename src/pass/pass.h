@@ -40,6 +40,9 @@ void pass_inline(Prog *p, Block *const *keep, int n_keep);
 int inline_readers(const Prog *p, const Block *b);      /* of b; -1: one of them needs it stored */
 void pass_reread(Prog *p);                              /* the first thing that pass_inline does */
 
+/* For hosts that evaluate blocks in their order: slices stand before the block that reads them. */
+void pass_later(Prog *p, Block *const *keep, int n_keep);
+
 /* Split a forward program for chunked evaluation: batch-local blocks go to *local, the others to
  * *global, where the relations that cross (`cross`, in local; their twins in global are base blocks of
  * BASE_driver with the same names and columns) are bound as tables. */

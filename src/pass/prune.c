@@ -38,8 +38,6 @@ void pass_prune(Prog *p, Block *const *keep, int n_keep)
     bool *needed = ARENA_ARRAY(&p->c->arena, bool, p->n_blocks + 1);
     int n = 0;
 
-    for (int k = 0; k < p->n_blocks; k++)
-        p->block[k]->id = k;
     for (int k = 0; k < n_keep; k++)
         blk_mark(needed, keep[k]);
     for (int k = 0; k < p->n_assigns; k++) {
@@ -49,13 +47,7 @@ void pass_prune(Prog *p, Block *const *keep, int n_keep)
     drop_objectives(p, needed);
     Block **left = ARENA_ARRAY(&p->c->arena, Block *, p->n_blocks + 1);
     for (int k = 0; k < p->n_blocks; k++)
-        if (needed[k]) {
-            left[n] = p->block[k];
-            left[n]->id = n;
-            n++;
-        }
-    p->block = NULL;
-    p->n_blocks = 0;
-    for (int k = 0; k < n; k++)
-        VEC_PUSH(&p->c->arena, p->block, p->n_blocks, left[k]);
+        if (needed[k])
+            left[n++] = p->block[k];
+    prog_set_blocks(p, left, n);
 }
