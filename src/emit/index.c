@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * index.c - which indexes a table needs: one for each set of columns by which some reader looks its rows up, that
- * is, the columns an equality joins to what stands before it, or by which it groups what it joins to them.  Where
- * it is cheap the index also holds the other columns the reader wants, so that the rows themselves are not visited
- * (Cora's forward pass: 1.3 s with covering indexes, 55 s without).  For speed only. */
+ * is, the columns an equality joins to what stands before it, or by which it groups what it joins to them, or that
+ * many readers compare with numbers of their own, as the steps of a loop do.  Where it is cheap the index also holds
+ * the other columns the reader wants, so that the rows themselves are not visited (Cora's forward pass: 1.3 s with
+ * covering indexes, 55 s without).  For speed only. */
 #include "emit/emit.h"
 
 #define MAX_SETS EMIT_MAX_INDEXES
 #define MAX_COVER 6             /* columns of an index beyond those looked up */
+#define MANY_READERS 4          /* that take a part each: with an index they do not all read the whole table */
 
-typedef struct IndexSet { uint64_t eq, read; } IndexSet;
+typedef struct IndexSet {
+    uint64_t eq, read;
+    int n_parts;                /* readers of a part, if all are that */
+    bool firm;
+} IndexSet;
 
 static uint64_t column_bit(int col)
 {
@@ -92,9 +98,28 @@ static uint64_t grouped_by_first(const Block *r)
     return set;
 }
 
+/* The columns of its first source that r compares with numbers or texts. */
+static uint64_t fixed_in_first(const Block *r)
+{
+    uint64_t set = 0;
+
+    for (int k = 0; k < r->n_where; k++)
+        for (int side = 0; side < 2 && r->where[k]->op == OP_eq; side++) {
+            const Expr *col = r->where[k]->arg[side], *val = r->where[k]->arg[1 - side];
+            if (col->op == OP_col && col->src == 0 && (val->op == OP_lit_int || val->op == OP_lit_text))
+                set |= column_bit(col->col);
+        }
+    return set;
+}
+
+static IndexSet part_wanted_by(const Block *r)
+{
+    return (IndexSet){ .eq = fixed_in_first(r), .read = columns_read(r, 0), .n_parts = 1 };
+}
+
 static IndexSet wanted_by(const Block *r, int s)
 {
-    IndexSet w = { s ? 0 : grouped_by_first(r), 0 };
+    IndexSet w = { .eq = s || r->kind != BLK_reduce || !r->ordered ? 0 : grouped_by_first(r), .firm = true };
 
     for (int k = 0; k < r->n_where && s; k++)
         w.eq |= looked_up(s, r->where[k]);
@@ -109,11 +134,23 @@ static int add_set(IndexSet *set, int n, IndexSet w)
     for (int k = 0; k < n; k++)
         if (set[k].eq == w.eq) {
             set[k].read |= w.read;
+            set[k].n_parts += w.n_parts;
+            set[k].firm |= w.firm;
             return n;
         }
-    if (n < MAX_SETS)
+    if (w.eq && n < MAX_SETS)
         set[n++] = w;
     return n;
+}
+
+static int drop_few(IndexSet *set, int n)
+{
+    int left = 0;
+
+    for (int k = 0; k < n; k++)
+        if (set[k].firm || set[k].n_parts >= MANY_READERS)
+            set[left++] = set[k];
+    return left;
 }
 
 static int bit_count(uint64_t x)
@@ -146,7 +183,7 @@ struct Readers { int *first; Use *use; };       /* the uses of block id: first[i
 static bool looks_up_rows(const Block *b, int s)
 {
     if (s == 0)
-        return b->kind == BLK_reduce && b->ordered;
+        return b->kind != BLK_union;
     return b->kind != BLK_union && (b->ordered || b->src[s].join == JOIN_left);
 }
 
@@ -174,10 +211,11 @@ static int collect_sets(const Readers *r, const Block *b, IndexSet *set)
     int n = 0;
 
     for (int k = r->first[b->id]; k < r->first[b->id + 1] && !b->one_row; k++) {
-        const IndexSet w = wanted_by(r->use[k].by, r->use[k].src);
-        if (w.eq)
-            n = add_set(set, n, w);
+        n = add_set(set, n, wanted_by(r->use[k].by, r->use[k].src));
+        if (r->use[k].src == 0)
+            n = add_set(set, n, part_wanted_by(r->use[k].by));
     }
+    n = drop_few(set, n);
     sort_sets(set, n);
     return n;
 }
