@@ -580,11 +580,22 @@ static bool has_null_key(const Arr *key, size_t R)
     return false;
 }
 
+/* May an aggregate without GROUP BY meet no row?  What is absent for a while has a mask. */
+static bool may_meet_none(const Rel *r)
+{
+    const Leg *leg = &r->plan.leg[0];
+    bool none = leg->mask >= 0 || leg->n == 0;
+
+    for (int s = 0; s < leg->n_in; s++)
+        none |= leg->in[s].used && leg->in[s].laned && leg->in[s].lay->L == 0;
+    return none;
+}
+
 static bool may_be_null(const Rel *r, int c)
 {
     const Block *b = r->b;
     const bool agg = b->kind == BLK_reduce && c >= b->n_keys;
-    bool null = agg && b->n_keys == 0 && (r->plan.laned || r->plan.leg[0].mask >= 0 || r->plan.leg[0].n == 0);
+    bool null = agg && b->n_keys == 0 && may_meet_none(r);
 
     for (int g = 0; g < r->plan.n_legs; g++) {
         const Leg *leg = &r->plan.leg[g];
