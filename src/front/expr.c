@@ -450,6 +450,37 @@ Expr *expr_junction(Query *q, Op op, Expr *const *arg, int n)
     return ex_exprs(q->a, op, flat, m);
 }
 
+/* The comparison that holds where e does not, and is NULL where e is; OP_not: none.  Of a NaN neither < nor >= holds. */
+static Op opposite(const Expr *e)
+{
+    static const struct { Op op, not; bool nan; } pair[] = {
+        { OP_eq, OP_ne, true }, { OP_same, OP_differ, true }, { OP_is_null, OP_not_null, true }, { OP_lt, OP_ge, false },
+        { OP_le, OP_gt, false },
+    };
+
+    for (size_t k = 0; k < COUNT_OF(pair); k++)
+        if ((e->op == pair[k].op || e->op == pair[k].not) && (pair[k].nan || e->arg[0]->type != T_REAL))
+            return e->op == pair[k].op ? pair[k].not : pair[k].op;
+    return OP_not;
+}
+
+/* NOT goes as far in as it can: conditions joined by AND are looked at one by one. */
+static Expr *expr_not(Query *q, Expr *e)
+{
+    const Op op = opposite(e);
+
+    if (op != OP_not)
+        return ex_exprs(q->a, op, e->arg, e->n_args);
+    if (e->op == OP_not)
+        return e->arg[0];
+    if (e->op != OP_and && e->op != OP_or)
+        return ex1(q->a, OP_not, e);
+    Expr **arg = ARENA_ARRAY(q->a, Expr *, e->n_args + 1);
+    for (int k = 0; k < e->n_args; k++)
+        arg[k] = expr_at(expr_not(q, e->arg[k]), e->arg[k]->at);
+    return expr_junction(q, e->op == OP_and ? OP_or : OP_and, arg, e->n_args);
+}
+
 static Expr *bool_expr(Ctx *x, const PgQuery__BoolExpr *n)
 {
     Query *q = x->q;
@@ -464,7 +495,7 @@ static Expr *bool_expr(Ctx *x, const PgQuery__BoolExpr *n)
     const Span at = span_join(is_not ? bind_span(q->b, n->location, 0) : arg[0]->at,
                               arg[n->n_args - 1]->at);
     if (is_not)
-        return expr_at(ex1(q->a, OP_not, arg[0]), at);
+        return expr_at(expr_not(q, arg[0]), at);
     return expr_at(expr_junction(q, is_and ? OP_and : OP_or, arg, (int)n->n_args), at);
 }
 
