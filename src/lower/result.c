@@ -121,14 +121,20 @@ static Expr *convert_cond(Lower *l, const Expr *e)
     return ex_new(l->a, OP_cond, e->type, n, arg);
 }
 
+/* Where one argument is an integer that is made of reals, all are. */
 static Expr *convert_args(Lower *l, const Expr *e)
 {
     Expr **arg = ARENA_ARRAY(l->a, Expr *, e->n_args + 1);
+    bool made = false;
 
-    for (int k = 0; k < e->n_args; k++)
+    for (int k = 0; k < e->n_args; k++) {
         if (!(arg[k] = number_of(l, e->arg[k])))
             return NULL;
-    return ex_new(l->a, e->op, e->type, e->n_args, arg);
+        made |= e->arg[k]->type == T_INT && arg[k]->type == T_REAL;
+    }
+    for (int k = 0; made && k < e->n_args; k++)
+        arg[k] = arg[k]->type == T_INT ? ex1(l->a, OP_to_real, arg[k]) : arg[k];
+    return made && e->op == OP_to_real ? arg[0] : ex_new(l->a, e->op, e->type, e->n_args, arg);
 }
 
 static Expr *cannot(Lower *l)
@@ -137,12 +143,88 @@ static Expr *cannot(Lower *l)
     return NULL;
 }
 
-static Expr *number_of(Lower *l, const Expr *e)
+static Expr *real_of_key(Lower *l, const Expr *e);
+
+/* x / by, toward zero.  Half a step keeps the quotient off the integers, so that rounding does not matter. */
+static Expr *quotient_of(Lower *l, const Expr *e)
 {
+    const int64_t by = e->arg[1]->op == OP_lit_int ? e->arg[1]->i : 0;
+    int64_t lo, hi;
     Lin x;
 
+    if (by <= 0 || !low_lin(l, e->arg[0], &x) || !space_range(&l->s, &x, &lo, &hi) || lo <= -(1 << 20) || hi >= 1 << 20 ||
+        by >= 1 << 20)
+        return NULL;
+    Expr *of = real_of_key(l, e->arg[0]), *far = lo < 0 ? ex1(l->a, OP_abs, of) : of;
+    Expr *half = ex2(l->a, OP_add, far, ex_real(l->a, 0.5));
+    Expr *q = ex1(l->a, OP_floor, ex2(l->a, OP_div, half, ex_real(l->a, (double)by)));
+    return lo < 0 ? ex2(l->a, OP_mul, q, ex1(l->a, OP_sign, of)) : q;
+}
+
+static Expr *remainder_of(Lower *l, const Expr *e)
+{
+    Expr *q = quotient_of(l, e), *x = q ? real_of_key(l, e->arg[0]) : NULL;
+
+    return x ? ex2(l->a, OP_sub, x, ex2(l->a, OP_mul, q, ex_real(l->a, (double)e->arg[1]->i))) : NULL;
+}
+
+/* CASE over integers, none of whose conditions asks for NULL. */
+static Expr *case_of_keys(Lower *l, const Expr *e)
+{
+    Expr **arg = ARENA_ARRAY(l->a, Expr *, e->n_args + 1);
+
+    for (int k = 0; k < e->n_args; k++) {
+        const bool when = k % 2 == 0 && k + 1 < e->n_args;
+        if ((when && (e->arg[k]->op == OP_is_null || e->arg[k]->op == OP_not_null)) ||
+            !(arg[k] = when ? number_of(l, e->arg[k]) : real_of_key(l, e->arg[k])))
+            return NULL;
+    }
+    return ex_new(l->a, OP_cond, T_REAL, e->n_args, arg);
+}
+
+/* An integer made of keys as a real number: where it is not affine, it is computed.  NULL: it cannot. */
+static Expr *real_of_key(Lower *l, const Expr *e)
+{
+    const char *why = l->s.why;
+    Expr **arg = ARENA_ARRAY(l->a, Expr *, e->n_args + 1);
+    Lin x;
+
+    if (e->type != T_INT)
+        return NULL;
+    if (low_lin(l, e, &x))
+        return ex1(l->a, OP_to_real, key_number(l, &x));
+    l->s.why = why;
+    if (e->op == OP_idiv || e->op == OP_mod)
+        return e->op == OP_idiv ? quotient_of(l, e) : remainder_of(l, e);
+    if (e->op == OP_cond)
+        return case_of_keys(l, e);
+    if (e->op != OP_neg && e->op != OP_add && e->op != OP_sub && e->op != OP_mul && e->op != OP_abs && e->op != OP_max &&
+        e->op != OP_min)
+        return NULL;
+    for (int k = 0; k < e->n_args; k++)
+        if (!(arg[k] = real_of_key(l, e->arg[k])))
+            return NULL;
+    return ex_new(l->a, e->op, T_REAL, e->n_args, arg);
+}
+
+static Expr *number_of_key(Lower *l, const Expr *e)
+{
+    const char *before = l->s.why;
+    Lin x;
+
+    if (low_lin(l, e, &x))
+        return key_number(l, &x);
+    const char *why = l->s.why;
+    l->s.why = before;
+    Expr *made = real_of_key(l, e);
+    l->s.why = made ? before : why;
+    return made;
+}
+
+static Expr *number_of(Lower *l, const Expr *e)
+{
     if (e->type == T_INT)
-        return low_lin(l, e, &x) ? key_number(l, &x) : NULL;
+        return number_of_key(l, e);
     if (e->type == T_TEXT || e->type == T_NULL)
         return cannot(l);
     switch (e->op) {
