@@ -365,6 +365,8 @@ static bool evaluate(Native *n, Rel *r)
         return false;
     if (moved && !(r->plan.nest ? nest_compute(n, r) : nest_flush(n) && plan_compute(n, r)))
         return false;
+    if (moved && !lay_numbers(n, &r->lay))
+        return false;
     r->left_out = moved ? left_out : r->left_out;
     r->spent.settled += stale;
     r->spent.computed += moved;

@@ -95,6 +95,7 @@ typedef struct LCol {
     bool blk_only;              /* val was not made yet */
     bool val_asked;             /* it was, once: base tables keep making it */
     bool unscanned;             /* finite is not known yet */
+    bool as_number; uint64_t num_ver;   /* an integer that nests read as a number: val holds it, of this version */
 } LCol;
 
 typedef struct Lay {
@@ -130,6 +131,8 @@ void lay_forget_view(Native *n, Lay *v);               /* it is made anew when i
 Lay *lay_with_lane(Native *n, Rel *r, int col, bool *err);
 bool lay_values(Native *n, Rel *r, Lay *y);             /* bring a view's values up to date */
 bool lay_plain(Native *n, Lay *y);                      /* val and pres, where only nests' forms of them are there */
+/* Integers that nests read as numbers, of the present version. */
+bool lay_numbers(Native *n, Lay *y);
 bool lay_finite(Native *n, Lay *y, int c);              /* are all numbers of column c finite? */
 /* Codes of column c at flat positions; values are read as they are now. */
 const int64_t *lay_codes(Native *n, Lay *y, int c);

@@ -52,10 +52,12 @@ Target nest_target(Native *n)
 
 /* ---- what is known of a relation's rows ---- */
 
-static RegKind regular_kind(const LCol *k)
+static RegKind regular_kind(const Lay *y, const LCol *k)
 {
     if (k->kind == CK_lane)
         return REG_lane;
+    if (k->kind == CK_dyn && k->type == T_INT && !k->nulls && y->L == 1 && !y->is_view)
+        return REG_count;
     return k->kind == CK_val && !k->nulls ? REG_value : REG_none;
 }
 
@@ -91,7 +93,7 @@ static bool add_lane_dim(const Lay *y, struct LayShape *s)
     return even || regular_distinct_codes(y->lane_key, L, 1, &s->arena);
 }
 
-static bool look_at_keys(Native *n, Lay *y, bool lanes, struct LayShape *s)
+static bool look_at_keys(Native *n, Lay *y, bool lanes, bool loose, struct LayShape *s)
 {
     const int64_t **key = ARENA_ARRAY(&s->arena, const int64_t *, y->n_cols + 1);
     RegKind *kind = ARENA_ARRAY(&s->arena, RegKind, y->n_cols + 1);
@@ -101,10 +103,10 @@ static bool look_at_keys(Native *n, Lay *y, bool lanes, struct LayShape *s)
         return false;
     for (int c = 0; c < y->n_cols; c++) {
         key[c] = y->col[c].kind == CK_row ? y->col[c].key : NULL;
-        kind[c] = regular_kind(&y->col[c]);
+        kind[c] = regular_kind(y, &y->col[c]);
         ints[c] = y->col[c].type == T_INT;
     }
-    return regular_look(&s->reg, &s->arena, y->n_cols, key, kind, ints, (int64_t)y->R, KEY_NULL) &&
+    return regular_look(&s->reg, &s->arena, y->n_cols, key, kind, ints, (int64_t)y->R, KEY_NULL, loose) &&
            (lanes || y->lane < 0 || add_lane_dim(y, s));
 }
 
@@ -125,7 +127,7 @@ static void forget_keys(Native *n, LCol *k)
 static void keep_digits_only(Native *n, Lay *y, const Regular *g)
 {
     for (int c = 0; c < y->n_cols; c++)
-        if (y->col[c].kind == CK_row && g->col[c].kind == REG_none)
+        if (y->col[c].kind == CK_row && (g->col[c].kind == REG_none || g->col[c].kind == REG_count))
             return;
     for (int c = 0; c < y->n_cols; c++)
         if (y->col[c].kind == CK_row)
@@ -167,6 +169,12 @@ static bool base_places(const Lay *y, Regular *g)
     return y->chosen < 0 || dim >= 0 || (dim == -1 && groups == g->rows);
 }
 
+/* Are its rows the same in all steps and batches?  Else there would be code for each. */
+static bool rows_stay(const Rel *r)
+{
+    return !r->b->batched && !r->b->dynamic_rows && !r->plan.hard;
+}
+
 /* NULL: its rows are no box, or not always there. */
 static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
 {
@@ -184,7 +192,7 @@ static const Regular *regular_of(Native *n, Rel *r, Lay *y, bool lanes)
     if (!lay_keys(n, y))                        /* they may be known by what is looked at anew */
         return NULL;
     arena_free(&s->arena);
-    s->ok = look_at_keys(n, y, lanes, s) && (!y->masked || base_places(y, &s->reg));
+    s->ok = look_at_keys(n, y, lanes, rows_stay(r), s) && (!y->masked || base_places(y, &s->reg));
     s->looked = true;
     s->rows = y->rows_ver;
     s->lane = y->lane_ver;

@@ -144,6 +144,24 @@ static bool blocks_of(Native *n, Rel *r, Lay *y, int c, void **out)
 
 /* ---- buffers ---- */
 
+bool lay_numbers(Native *n, Lay *y)
+{
+    for (int c = 0; c < y->n_cols; c++) {
+        LCol *k = &y->col[c];
+        const uint64_t ver = k->kind == CK_row ? y->rows_ver : y->val_ver;
+        const size_t count = k->kind == CK_row ? y->R : lay_size(y);
+        if (!k->as_number || k->num_ver == ver || k->kind == CK_val)
+            continue;
+        if ((k->kind == CK_row && !lay_keys(n, y)) || !arr_need(n, &k->val_mem, count * n->esz))
+            return false;
+        k->val = k->val_mem.p;
+        for (size_t i = 0; i < count; i++)
+            val_set(n, k->val, i, (double)k->key[i]);
+        k->num_ver = ver;
+    }
+    return true;
+}
+
 static bool input_buffer(Native *n, Rel *r, const NestSource *from, bool lanes, void **out)
 {
     Rel *src = r->src[from->src];
@@ -160,6 +178,11 @@ static bool input_buffer(Native *n, Rel *r, const NestSource *from, bool lanes, 
     }
     if (lanes)
         return blocks_of(n, src, y, from->col, out);
+    if (y->col[from->col].kind != CK_val) {
+        y->col[from->col].as_number = true;
+        *out = NULL;
+        return lay_numbers(n, y) && (*out = y->col[from->col].val) != NULL;
+    }
     if ((y->is_view || y->col[from->col].blk_only) && (!nest_flush(n) || !lay_values(n, src, y)))
         return false;
     *out = y->col[from->col].val;
@@ -263,7 +286,7 @@ static void overlay(Native *n, Rel *r, int k)
     Rel *src = r->src[from->src];
     LCol *old = from->col < 0 ? NULL : &src->lay.col[from->col];
 
-    if (!old || old->val_mem.p != np->p[k] || src->readers_left != 1 || !rel_can_release(n, src))
+    if (!old || old->kind != CK_val || old->val_mem.p != np->p[k] || src->readers_left != 1 || !rel_can_release(n, src))
         return;
     for (int s = 0; s < r->b->n_src; s++)
         if (s != from->src && r->src[s] == src)

@@ -20,6 +20,7 @@ typedef enum RegKind {
     REG_codes,                  /* INT or TEXT: the code of dimension `dim` */
     REG_list,                   /* INT or TEXT: `list`, by the number of dimension `dim`; entries may be alike, or REG_NULL */
     REG_lane,                   /* the key that runs along the lanes */
+    REG_count,                  /* INT: numbers in an array over rows, the same in all lanes; none NULL or less than key.c */
     REG_value                   /* REAL: numbers, none NULL, in an array over rows (and lanes) */
 } RegKind;
 
@@ -43,9 +44,9 @@ typedef struct Regular {
 
 /* A relation of `rows` rows; key[c]: codes of column c, NULL: not static; kind[c] says what other columns are
  * (REG_lane, REG_value, REG_none).  Codes of INT columns are the integers (`ints`).  null: the code of NULL.
- * False: not regular. */
+ * loose: what is no box is one dimension, or a box for each number of it, and keys are lists along that.  False: not regular. */
 bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key, const RegKind *kind, const bool *ints,
-                  int64_t rows, int64_t null);
+                  int64_t rows, int64_t null, bool loose);
 /* Are the n codes, `stride` apart, all different?  A code that stands for two indexes would not tell them apart. */
 bool regular_distinct_codes(const int64_t *code, int64_t n, int64_t stride, Arena *a);
 /* Does row `row` meet the conditions? */

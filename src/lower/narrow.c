@@ -103,7 +103,7 @@ static bool look_at_run(Lower *l, int src, int dim, int64_t lo, int64_t n, bool 
     }
     key[r->n_cols] = number;
     ints[r->n_cols] = true;
-    return regular_look(out, l->work, r->n_cols + 1, key, kind, ints, n, REG_NULL);
+    return regular_look(out, l->work, r->n_cols + 1, key, kind, ints, n, REG_NULL, false);
 }
 
 /* Dimension d of a form is `lo` and the digits of `run`; those behind it move on. */

@@ -18,8 +18,11 @@ typedef struct Look {
     const int64_t *const *key;
     const bool *ints;
     int64_t rows, null;
+    bool loose;
     Digit *digit; int n_digits;
 } Look;
+
+#define MOST_LOOSE 65536                /* entries of lists that are kept where rows are no box */
 
 static bool digit_holds(const Look *l, const Digit *d)
 {
@@ -112,7 +115,7 @@ static bool add_dim(Look *l, const Digit *d)
     o->stride[0] = d->stride;
     o->codes[0] = NULL;
     o->n_dims++;
-    if (is_sequence(l, d))
+    if (d->col < 0 || is_sequence(l, d))
         return true;
     int64_t *code = ARENA_ARRAY(l->a, int64_t, d->extent);
     for (int64_t i = 0; i < d->extent; i++)
@@ -121,13 +124,23 @@ static bool add_dim(Look *l, const Digit *d)
     return true;
 }
 
+/* What no digits tell is one dimension more: keys are lists along it. */
+static bool add_rest(Look *l, int64_t stride)
+{
+    const Digit rest = { -1, stride, l->rows / stride };
+
+    return l->loose && l->rows % stride == 0 && rest.extent <= MOST_LOOSE && add_dim(l, &rest);
+}
+
 static bool find_chain(Look *l)
 {
     int64_t stride = 1;
 
     while (stride < l->rows) {
         const Digit *d = narrowest(l, stride);
-        if (!d || !add_dim(l, d))
+        if (!d)
+            return add_rest(l, stride);
+        if (!add_dim(l, d))
             return false;
         stride *= d->extent;
     }
@@ -206,6 +219,19 @@ static bool fit_list(const Look *l, int c, RegCol *col)
     return false;
 }
 
+/* Integers that are read as numbers. */
+static void fit_numbers(const Look *l, int c, RegCol *col)
+{
+    int64_t least = INT64_MAX;
+
+    for (int64_t r = 0; r < l->rows; r++) {
+        if (is_far(l->key[c][r]))
+            return;
+        least = l->key[c][r] < least ? l->key[c][r] : least;
+    }
+    *col = (RegCol){ .kind = REG_count, .key.c = least };
+}
+
 static RegCol look_at_column(const Look *l, int c)
 {
     RegCol col = { .kind = REG_affine };
@@ -213,15 +239,15 @@ static RegCol look_at_column(const Look *l, int c)
     if (fit_form(l, c, &col.key))
         return col;
     col.kind = fit_codes(l, c, &col.dim) ? REG_codes : REG_none;
-    if (col.kind == REG_none)
-        fit_list(l, c, &col);
+    if (col.kind == REG_none && !fit_list(l, c, &col) && l->ints[c])
+        fit_numbers(l, c, &col);
     return col;
 }
 
 bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key, const RegKind *kind, const bool *ints,
-                  int64_t rows, int64_t null)
+                  int64_t rows, int64_t null, bool loose)
 {
-    Look l = { out, a, key, ints, rows, null, NULL, 0 };
+    Look l = { out, a, key, ints, rows, null, loose, NULL, 0 };
 
     *out = (Regular){ .rows = rows, .n_cols = n_cols };
     if (rows <= 0)
@@ -234,6 +260,8 @@ bool regular_look(Regular *out, Arena *a, int n_cols, const int64_t *const *key,
     out->col = ARENA_ARRAY(a, RegCol, n_cols + 1);
     for (int c = 0; c < n_cols; c++) {
         out->col[c] = key[c] ? look_at_column(&l, c) : (RegCol){ .kind = kind[c] };
+        if (out->col[c].kind == REG_count && !key[c])
+            out->col[c].key.c = INT32_MIN;
         out->lanes |= out->col[c].kind == REG_lane;
     }
     return true;

@@ -4,6 +4,7 @@
  * expressions, aggregates, stores; and counts, which are settled at once. */
 #include "lower/block.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- operands and expressions ---- */
@@ -38,13 +39,20 @@ int low_buffer(Lower *l, int src, int col, bool lanes, bool written, int64_t row
     return n->n_bufs - 1;
 }
 
+static bool is_loaded_key(const Lower *l, int src, int col)
+{
+    const RegKind kind = col < 0 ? REG_value : l->src[src]->col[col].kind;
+
+    return kind == REG_count || kind == REG_list;
+}
+
 static Operand load_of(Lower *l, int src, int col, const Affine *row, int64_t rows)
 {
     Operand o;
 
     memset(&o, 0, sizeof o);                            /* compared as bytes */
     o.kind = OPD_load;
-    o.index = low_buffer(l, src, col, l->src[src]->lanes, false, rows);
+    o.index = low_buffer(l, src, col, l->src[src]->lanes && !is_loaded_key(l, src, col), false, rows);
     const Lin x = low_over_vars(l, src, row);
     o.at = low_over_loops(l, &x);
     o.at.c += col < 0 ? 0 : l->first[src];
@@ -65,6 +73,21 @@ static Expr *load_col(Lower *l, const Expr *e)
     return low_operand(l, load_of(l, e->src, e->col, &row, r->rows), T_REAL);
 }
 
+/* An integer that stands in an array. */
+static Expr *load_count(Lower *l, const Expr *e)
+{
+    const Regular *r = l->src[e->src];
+    Affine row = { 0 };
+
+    if (r->winner) {
+        low_refuse(l, "a number it reads may be missing");
+        return NULL;
+    }
+    for (int d = 0; d < r->n_dims; d++)
+        row.k[d] = r->stride[d];
+    return low_operand(l, load_of(l, e->src, e->col, &row, r->rows), T_REAL);
+}
+
 static Expr *key_number(Lower *l, const Lin *x)
 {
     Operand o;
@@ -77,19 +100,51 @@ static Expr *key_number(Lower *l, const Lin *x)
 
 static Expr *number_of(Lower *l, const Expr *e);
 
-static Expr *as_found(void *arg, const Expr *col)
+static Expr *cannot(Lower *l)
 {
-    const Lower *l = arg;
-    Expr *e = ex_copy(l->a, col);
-
-    e->nullable = low_col(l, col)->kind == REG_none || regular_any_null(l->src[col->src], col->col);
-    return e;
+    low_refuse(l, "an expression needs what a nest does not have");
+    return NULL;
 }
 
-/* As the data is, which says more than the text. */
+/* The least that an integer expression over counts may be; INT64_MIN: not known. */
+static int64_t least_of(const Lower *l, const Expr *e)
+{
+    if (e->op == OP_lit_int)
+        return e->i;
+    if (e->op == OP_col && low_col(l, e)->kind == REG_count)
+        return low_col(l, e)->key.c > INT32_MIN ? low_col(l, e)->key.c : INT64_MIN;
+    if (e->op == OP_sub && e->arg[1]->op == OP_lit_int && least_of(l, e->arg[0]) > INT64_MIN && llabs(e->arg[1]->i) < INT32_MAX)
+        return least_of(l, e->arg[0]) - e->arg[1]->i;
+    return INT64_MIN;
+}
+
+/* NULLIF whose first argument is always the greater one. */
+static bool is_never_equal(const Lower *l, const Expr *e)
+{
+    return e->op == OP_nullif && e->arg[1]->op == OP_lit_int && least_of(l, e->arg[0]) > e->arg[1]->i;
+}
+
+/* The expression as the data is, which says more than the text. */
+static Expr *as_found(Lower *l, const Expr *e)
+{
+    Expr *own;
+
+    if (is_never_equal(l, e))
+        return as_found(l, e->arg[0]);
+    own = ex_copy(l->a, e);
+    if (e->op == OP_col) {
+        own->nullable = low_col(l, e)->kind == REG_none || regular_any_null(l->src[e->src], e->col);
+        return own;
+    }
+    for (int k = 0; k < e->n_args; k++)
+        own->arg[k] = as_found(l, e->arg[k]);
+    own->nullable = ex_may_null(own);
+    return own;
+}
+
 static bool is_never_null(Lower *l, const Expr *e)
 {
-    return !ex_map(l->a, e, as_found, l)->nullable;
+    return !as_found(l, e)->nullable;
 }
 
 /* CASE branches whose condition is settled by nothing being NULL fall away. */
@@ -137,16 +192,10 @@ static Expr *convert_args(Lower *l, const Expr *e)
     return made && e->op == OP_to_real ? arg[0] : ex_new(l->a, e->op, e->type, e->n_args, arg);
 }
 
-static Expr *cannot(Lower *l)
-{
-    low_refuse(l, "an expression needs what a nest does not have");
-    return NULL;
-}
-
 static Expr *real_of_key(Lower *l, const Expr *e);
 
 /* x / by, toward zero.  Half a step keeps the quotient off the integers, so that rounding does not matter. */
-static Expr *quotient_of(Lower *l, const Expr *e)
+static Expr *key_quotient(Lower *l, const Expr *e)
 {
     const int64_t by = e->arg[1]->op == OP_lit_int ? e->arg[1]->i : 0;
     int64_t lo, hi;
@@ -161,9 +210,9 @@ static Expr *quotient_of(Lower *l, const Expr *e)
     return lo < 0 ? ex2(l->a, OP_mul, q, ex1(l->a, OP_sign, of)) : q;
 }
 
-static Expr *remainder_of(Lower *l, const Expr *e)
+static Expr *key_remainder(Lower *l, const Expr *e)
 {
-    Expr *q = quotient_of(l, e), *x = q ? real_of_key(l, e->arg[0]) : NULL;
+    Expr *q = key_quotient(l, e), *x = q ? real_of_key(l, e->arg[0]) : NULL;
 
     return x ? ex2(l->a, OP_sub, x, ex2(l->a, OP_mul, q, ex_real(l->a, (double)e->arg[1]->i))) : NULL;
 }
@@ -191,11 +240,15 @@ static Expr *real_of_key(Lower *l, const Expr *e)
 
     if (e->type != T_INT)
         return NULL;
+    if (e->op == OP_col && is_loaded_key(l, e->src, e->col))
+        return low_never_null(l, e) ? load_count(l, e) : NULL;
+    if (is_never_equal(l, e))
+        return real_of_key(l, e->arg[0]);
     if (low_lin(l, e, &x))
         return ex1(l->a, OP_to_real, key_number(l, &x));
     l->s.why = why;
     if (e->op == OP_idiv || e->op == OP_mod)
-        return e->op == OP_idiv ? quotient_of(l, e) : remainder_of(l, e);
+        return e->op == OP_idiv ? key_quotient(l, e) : key_remainder(l, e);
     if (e->op == OP_cond)
         return case_of_keys(l, e);
     if (e->op != OP_neg && e->op != OP_add && e->op != OP_sub && e->op != OP_mul && e->op != OP_abs && e->op != OP_max &&
@@ -390,13 +443,15 @@ static int64_t places_met(const Lower *l)
 }
 
 /* What readers may know of a count. */
-static RegCol constant_or_none(const int64_t *count, int64_t rows, bool of_one_lane)
+static RegCol constant_or_numbers(const int64_t *count, int64_t rows, bool of_one_lane)
 {
-    RegCol k = { .kind = REG_affine, .key = { .c = rows ? count[0] : 0 } };
+    RegCol k = { .kind = of_one_lane ? REG_count : REG_affine, .key = { .c = rows ? count[0] : 0 } };
 
-    for (int64_t row = 0; row < rows; row++)
-        if (of_one_lane || count[row] != count[0])
-            k.kind = REG_none;
+    for (int64_t row = 0; row < rows; row++) {
+        if (count[row] != k.key.c)
+            k.kind = REG_count;
+        k.key.c = count[row] < k.key.c ? count[row] : k.key.c;
+    }
     return k;
 }
 
@@ -411,7 +466,7 @@ static bool add_count(Lower *l, int c)
     l->out->count[c] = rows_counted(l);
     for (int64_t row = 0; l->masked && row < l->out->out.rows; row++)
         l->out->count[c][row] /= places_met(l);
-    l->out->out.col[c] = constant_or_none(l->out->count[c], l->out->out.rows, l->out->nest.sum_lanes);
+    l->out->out.col[c] = constant_or_numbers(l->out->count[c], l->out->out.rows, l->out->nest.sum_lanes);
     return true;
 }
 

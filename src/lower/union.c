@@ -39,7 +39,8 @@ static bool part_key(const Union *u, int p, int c, RegCol *out)
         *out = part_rows(u, p)->col[e->col];
     else
         return false;
-    return out->kind != REG_none && out->kind != REG_value && out->kind != REG_list;
+    return out->kind != REG_none && out->kind != REG_value && out->kind != REG_list &&
+           out->kind != REG_count;
 }
 
 /* ---- the same dimensions ---- */
