@@ -718,7 +718,7 @@ class Writer:
         kept = self.new([Dim(names[d.name], d.values, d.lead) for d in rel.dims])
         kept.vals = []
         text = (f"SELECT {', '.join(f'{b}.{n} AS {n}' for n in names.values())}\nFROM (SELECT {inner}, ROW_NUMBER() OVER ({part}ORDER BY {order})"
-                f" AS {rn} FROM {rel.name} AS {a}) AS {b}\nWHERE {b}.{rn} {r.choice(['= 1', '= 1', '= 1', '<= 2'])}")
+                f" AS {rn} FROM {rel.name} AS {a}) AS {b}\nWHERE {b}.{rn} {r.choice(['= 1', '= 1', '<= 2', '<= 2', '<= 3'])}")
         self.emit(kept, text)
         q = Query(self)
         a, b = q.source(rel), q.source(kept)
@@ -729,9 +729,28 @@ class Writer:
             out = self.new(dims)
             q.cols.append(f"SUM({a}.{x} * 0.8) + 0.1 * COUNT(*) AS {out.vals[0]}")
             return self.emit(out, q.text(True))
-        out = self.new(dims + (self.carry(q, rel, a, over) if r.random() < 0.5 else []))
+        if r.random() < 0.3:
+            out = self.new(dims)
+            q.cols.append(f"{r.choice(['SUM', 'AVG', 'MAX'])}({a}.{x} * 0.8) + 0.1 * COUNT(*) AS {out.vals[0]}")
+            return self.emit(out, q.text(True))
+        out = self.new(dims + (self.carry(q, rel, a, over) if r.random() < 0.7 else []))
         q.cols.append(f"{r.choice([f'{a}.{v}' for v in rel.vals])} * 1.1 AS {out.vals[0]}")
-        return self.emit(out, q.text())
+        self.emit(out, q.text())
+        if len(out.dims) < len(rel.dims) or r.random() < 0.4:
+            return out
+        return self.of_chosen(out, kept, names, keep, over)
+
+    def of_chosen(self, rel, kept, names, keep, over):
+        """Sums over what was chosen, or over something else of it."""
+        r, q = self.rng, Query(self)
+        a, b = q.source(rel), q.source(kept)
+        q.where += [f"{a}.{d.name} = {b}.{k.name}" for d, k in zip(rel.dims, kept.dims)] if len(rel.dims) == len(kept.dims) and \
+            [d.values for d in rel.dims] == [d.values for d in kept.dims] else [f"{a}.{d.name} = {b}.{k.name}" for d in rel.dims for k in kept.dims if k.values is d.values]
+        some = [d for d in rel.dims if d.lead or r.random() < 0.6]
+        out = self.new(self.carry(q, rel, a, some), nullable=not some)
+        w = self.number()
+        q.cols.append(f"{r.choice([f'SUM(1 / (2 + {a}.{rel.vals[0]} * {a}.{rel.vals[0]}))', f'SUM({a}.{rel.vals[0]} * {w})', f'COUNT(*) + SUM({a}.{rel.vals[0]})', f'MAX({a}.{rel.vals[0]})'])} AS {out.vals[0]}")
+        return self.emit(out, q.text(True))
 
     def label(self):
         """One row a key, whose other column is a key: the number at a label."""

@@ -156,6 +156,8 @@ static bool base_places(const Lay *y, Regular *g)
     int64_t groups = 1;
 
     g->winner = true;
+    g->pick = -1;
+    g->chosen = 1;
     for (int d = g->n_dims - 1; d >= 0; d--) {
         if (y->chosen < 0) {
             g->place.k[d] = g->stride[d];
@@ -166,6 +168,8 @@ static bool base_places(const Lay *y, Regular *g)
             groups *= g->extent[d];
         }
     }
+    g->part = g->group;
+    g->groups = groups;
     return y->chosen < 0 || dim >= 0 || (dim == -1 && groups == g->rows);
 }
 

@@ -88,7 +88,7 @@ static bool make_presence(Native *n, Rel *r)
         }
         for (size_t l = 0; l < y->L; l++) {
             const size_t at = ((l / W) * groups + (size_t)group) * W + l % W;
-            y->pres[row * y->L + l] = val_get(n, y->place_mem.p, at) == (double)place;
+            y->pres[row * y->L + l] = val_get(n, y->place_mem.p, at) == (out->mask ? 1 : (double)place);
         }
     }
     y->place_only = false;

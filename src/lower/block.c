@@ -293,9 +293,24 @@ static Lin place_form(const Lower *l, int src)
 static bool is_summed_place(const Lower *l, int v)
 {
     for (int s = 0; s < l->b->n_src; s++)
-        if (l->src[s]->winner && place_form(l, s).k[v])
+        if (l->src[s]->winner && !l->src[s]->mask && place_form(l, s).k[v])
             return !is_in_key(l, v);
     return false;
+}
+
+/* Entries of a list may be alike: rows that it does not tell apart would be one group. */
+static bool lists_are_told(Lower *l)
+{
+    Key *key;
+    const int n = grouping(l, &key);
+
+    for (int k = 0; k < n; k++) {
+        const Lin x = key[k].kind == REG_list ? space_reduce(&l->s, &key[k].x) : lin_const(0);
+        for (int v = 0; v < l->s.n; v++)
+            if (x.k[v] && !l->is_out[v])
+                return low_refuse(l, "a key of a list runs along no loop");
+    }
+    return true;
 }
 
 static bool choose_outputs(Lower *l)
@@ -310,7 +325,7 @@ static bool choose_outputs(Lower *l)
         if (!substitute_key(l, &left))
             return false;
     }
-    return true;
+    return lists_are_told(l);
 }
 
 /* ---- loops ---- */
@@ -401,7 +416,7 @@ static bool pick_loops(Lower *l)
 {
     const Block *b = l->b;
 
-    if (b->limit != 1 || b->n_order < 1 || b->order[0].e->type != T_REAL)
+    if (b->limit < 1 || b->n_order < 1 || b->order[0].e->type != T_REAL)
         return low_refuse(l, "it picks otherwise than by one number");
     for (int o = 1; o < b->n_order; o++)
         if (!tie_order(l, b->order[o].e, b->order[o].desc))
@@ -544,6 +559,39 @@ static bool are_apart(const Lower *l, int s, int t)
     return true;
 }
 
+static bool same_forms(const Lower *l, int s, const Affine *f, int t, const Affine *g)
+{
+    Lin x = low_over_vars(l, s, f), y = low_over_vars(l, t, g);
+
+    x = space_reduce(&l->s, &x);
+    y = space_reduce(&l->s, &y);
+    return !memcmp(&x, &y, sizeof x);
+}
+
+/* Are the rows of a source there where those of one before it are? */
+bool low_chosen_before(const Lower *l, int s)
+{
+    const Regular *r = l->src[s];
+
+    for (int t = 0; t < s; t++)
+        if (r->pick >= 0 && l->src[t]->winner && l->src[t]->pick == r->pick && l->src[t]->mask == r->mask &&
+            same_forms(l, s, &r->place, t, &l->src[t]->place) && same_forms(l, s, &r->part, t, &l->src[t]->part))
+            return true;
+    return false;
+}
+
+/* Are the groups of a source told by output loops alone? */
+static bool part_is_out(const Lower *l, int src)
+{
+    const Lin x = low_over_vars(l, src, &l->src[src]->part);
+    const Affine f = low_over_loops(l, &x);
+
+    for (int i = l->out->nest.n_out; i < MAX_LOOPS; i++)
+        if (f.k[i])
+            return false;
+    return !l->lanes || l->carried;
+}
+
 /* Whether rows of the result come and go with those of a source. */
 static bool find_presence(Lower *l)
 {
@@ -552,7 +600,7 @@ static bool find_presence(Lower *l)
     l->certain = true;
     l->carry = -1;
     for (int s = 0; s < l->b->n_src; s++) {
-        if (!l->src[s]->winner)
+        if (!l->src[s]->winner || low_chosen_before(l, s))
             continue;
         for (int t = 0; t < s; t++)
             l->certain = l->certain && (!l->src[t]->winner || are_apart(l, s, t));
@@ -562,27 +610,54 @@ static bool find_presence(Lower *l)
     }
     if (!l->masked || l->certain || l->blind)
         return true;
-    if (l->b->kind != BLK_row || winners != 1 || !meets_all_places(l, last, true) || !low_all_box(&l->out->nest))
+    if ((l->b->kind != BLK_row && l->b->kind != BLK_reduce) || winners != 1 || !meets_all_places(l, last, true) ||
+        !part_is_out(l, last) || !low_all_box(&l->out->nest))
         return low_refuse(l, "its rows are there by values that move");
     l->carry = last;
     return true;
 }
 
-/* Rows of the groups of a carried place: of the dimensions that the place leaves. */
+/* Numbers the dimensions that the places leave, or all. */
+static void number_groups(Regular *r)
+{
+    r->group = (Affine){ 0 };
+    r->groups = 1;
+    for (int d = r->n_dims - 1; d >= 0; d--) {
+        if (!r->mask && r->place.k[d])
+            continue;
+        r->group.k[d] = r->groups;
+        r->groups *= r->extent[d];
+    }
+}
+
+/* The result's rows are there as those of the source are. */
 static void carried_places(const Lower *l, Regular *r)
 {
-    const Lin x = place_form(l, l->carry);
-    int64_t count = 1;
+    const Regular *src = l->src[l->carry];
+    const Lin place = place_form(l, l->carry), part = low_over_vars(l, l->carry, &src->part);
 
     r->winner = true;
-    r->place = over_dims(&l->out->nest, low_over_loops(l, &x));
-    r->group = (Affine){ 0 };
-    for (int d = r->n_dims - 1; d >= 0; d--) {
-        if (r->place.k[d])
-            continue;
-        r->group.k[d] = count;
-        count *= r->extent[d];
-    }
+    r->mask = src->mask;
+    r->chosen = src->chosen;
+    r->pick = src->pick;
+    r->place = over_dims(&l->out->nest, low_over_loops(l, &place));
+    r->part = over_dims(&l->out->nest, low_over_loops(l, &part));
+    number_groups(r);
+}
+
+/* What a pick leaves: `limit` rows of each group. */
+static void picked_places(const Lower *l, Regular *r)
+{
+    const Nest *n = &l->out->nest;
+    int64_t groups, places;
+
+    r->winner = true;
+    r->pick = l->b->id;
+    r->part = over_dims(n, low_number_points(n, 0, n->n_out, &groups));
+    r->place = over_dims(n, low_number_points(n, n->n_out, n->n_loops, &places));
+    r->chosen = l->b->limit < places ? l->b->limit : places;
+    r->mask = r->chosen > 1;
+    number_groups(r);
 }
 
 /* A copy: the result may outlive what is known of its sources. */
@@ -654,7 +729,6 @@ static bool result_rows(Lower *l)
     const Nest *n = &l->out->nest;
     Regular *r = &l->out->out;
     const int dims = l->b->kind == BLK_pick ? n->n_loops : n->n_out;
-    int64_t groups;
 
     *r = (Regular){ .n_dims = dims, .n_cols = l->b->n_cols, .lanes = l->carried };
     if (dims > REG_DIMS)
@@ -679,9 +753,8 @@ static bool result_rows(Lower *l)
         if (low_is_key(l->b, c) && col->kind == REG_affine)
             col->key = over_dims(n, low_over_loops(l, &k->x));
     }
-    r->winner = l->b->kind == BLK_pick;
-    r->group = over_dims(n, low_number_points(n, 0, n->n_out, &groups));
-    r->place = over_dims(n, low_number_points(n, n->n_out, n->n_loops, &groups));
+    if (l->b->kind == BLK_pick)
+        picked_places(l, r);
     if (l->carry >= 0)
         carried_places(l, r);
     rows_conds(l);
@@ -707,7 +780,8 @@ static bool dims_join(const Regular *r, int d)
            : r->col[c].kind != REG_affine || form_joins(&r->col[c].key, d, e);
     for (int k = 0; ok && k < r->n_conds; k++)
         ok = form_joins(&r->cond[k], d, e);
-    return ok && (!r->winner || (form_joins(&r->group, d, e) && form_joins(&r->place, d, e)));
+    return ok && (!r->winner ||
+                  (form_joins(&r->group, d, e) && form_joins(&r->place, d, e) && form_joins(&r->part, d, e)));
 }
 
 static void drop_dim(Affine *f, int d)
@@ -734,6 +808,7 @@ static void join_dims(Regular *r)
             drop_dim(&r->cond[k], d);
         drop_dim(&r->group, d);
         drop_dim(&r->place, d);
+        drop_dim(&r->part, d);
         for (int c = 0; c < r->n_cols; c++) {
             drop_dim(&r->col[c].key, d);
             r->col[c].dim -= r->col[c].dim > d;

@@ -55,6 +55,7 @@ Affine low_over_loops(const Lower *l, const Lin *form);
 /* Number the points of loops [from, to) row by row. */
 Affine low_number_points(const Nest *n, int from, int to, int64_t *count);
 bool low_all_box(const Nest *n);                                        /* all loops */
+bool low_chosen_before(const Lower *l, int src);                        /* its rows are there as those of another are */
 /* A copy: the result may outlive what is known of its sources. */
 const int64_t *low_own_codes(Lower *l, const int64_t *codes, int64_t n);
 

@@ -37,9 +37,14 @@ typedef struct Regular {
     bool lanes;                                         /* a row holds all lanes */
     bool gaps;                                          /* some rows hold 0 and are as good as not there */
     Affine *cond; int n_conds;                          /* over the dimensions: rows are there where all are >= 0 */
-    /* The result of a pick: a row is there where the place stored for its group is its own. */
-    bool winner;
-    Affine group, place;                                /* over the dimensions */
+    /* The result of a pick, or what is there as its rows are: `chosen` rows of each group are there, whose places are the
+     * numbers in the group.  One: those whose place is the one stored for the group.  Several (mask): those for which 1
+     * is stored. */
+    bool winner, mask;
+    Affine part, place;                                 /* over the dimensions: which group, and which row of it */
+    Affine group; int64_t groups;                       /* where the place or the 1 is stored, and how many there are */
+    int64_t chosen;
+    int pick;                                           /* the block that chose them */
 } Regular;
 
 /* A relation of `rows` rows; key[c]: codes of column c, NULL: not static; kind[c] says what other columns are

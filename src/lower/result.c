@@ -64,7 +64,7 @@ static Expr *load_col(Lower *l, const Expr *e)
     const Regular *r = l->src[e->src];
     Affine row = { 0 };
 
-    if (r->col[e->col].kind != REG_value || r->winner) {
+    if (r->col[e->col].kind != REG_value || (r->winner && r->pick < 0)) {
         low_refuse(l, "a number it reads may be missing");
         return NULL;
     }
@@ -313,11 +313,12 @@ Expr *low_number(Lower *l, const Expr *e)
 static Expr *stored_place(Lower *l, int src)
 {
     const Regular *r = l->src[src];
-    int64_t groups = 1;
+    Affine at = r->group;
 
-    for (int d = 0; d < r->n_dims; d++)
-        groups *= r->place.k[d] ? 1 : r->extent[d];
-    return low_operand(l, load_of(l, src, -1, &r->group, groups), T_REAL);
+    for (int d = 0; d < r->n_dims; d++)         /* the same for all numbers of other dimensions */
+        if (!r->part.k[d] && !r->place.k[d])
+            at.k[d] = 0;
+    return low_operand(l, load_of(l, src, -1, &at, r->groups), T_REAL);
 }
 
 /* True where the winners read are there. */
@@ -327,11 +328,10 @@ static Expr *winners_there(Lower *l)
 
     for (int s = 0; s < l->b->n_src; s++) {
         const Regular *r = l->src[s];
-        if (!r->winner)
+        if (!r->winner || low_chosen_before(l, s))
             continue;
-        Expr *stored = stored_place(l, s);
         const Lin own = low_over_vars(l, s, &r->place);
-        Expr *arg[2] = { stored, ex1(l->a, OP_to_real, key_number(l, &own)) };
+        Expr *arg[2] = { stored_place(l, s), r->mask ? ex_real(l->a, 1) : ex1(l->a, OP_to_real, key_number(l, &own)) };
         Expr *here = ex_new(l->a, OP_eq, T_BOOL, 2, arg);
         all = all ? ex2(l->a, OP_and, all, here) : here;
     }
@@ -431,15 +431,17 @@ static int64_t *rows_counted(const Lower *l)
     return count;
 }
 
-/* Iterations for every row that is there. */
-static int64_t places_met(const Lower *l)
+/* So many of the iterations meet rows that are there: one in so many. */
+static int64_t rows_met(const Lower *l, int64_t count)
 {
-    int64_t n = 1;
-
-    for (int s = 0; s < l->b->n_src; s++)
-        for (int d = 0; l->src[s]->winner && d < l->src[s]->n_dims; d++)
-            n *= l->src[s]->place.k[d] ? l->src[s]->extent[d] : 1;
-    return n;
+    for (int s = 0; s < l->b->n_src; s++) {
+        if (!l->src[s]->winner || low_chosen_before(l, s))
+            continue;
+        for (int d = 0; d < l->src[s]->n_dims; d++)
+            count /= l->src[s]->place.k[d] ? l->src[s]->extent[d] : 1;
+        count *= l->src[s]->chosen;
+    }
+    return count;
 }
 
 /* What readers may know of a count. */
@@ -459,13 +461,13 @@ static bool add_count(Lower *l, int c)
 {
     const Expr *e = l->b->col[c].e;
 
-    if (l->masked && !(l->certain && low_all_box(&l->out->nest)))       /* as many for every place */
+    if (l->masked && l->carry < 0 && !(l->certain && low_all_box(&l->out->nest)))       /* as many for every place */
         return low_refuse(l, "it counts rows that are known only when it runs");
     if (e && !(e->type == T_REAL ? number_of(l, e) != NULL : low_never_null(l, e)))
         return low_refuse(l, "it counts what may be NULL");
     l->out->count[c] = rows_counted(l);
-    for (int64_t row = 0; l->masked && row < l->out->out.rows; row++)
-        l->out->count[c][row] /= places_met(l);
+    for (int64_t row = 0; l->masked && l->carry < 0 && row < l->out->out.rows; row++)
+        l->out->count[c][row] = rows_met(l, l->out->count[c][row]);
     l->out->out.col[c] = constant_or_numbers(l->out->count[c], l->out->out.rows, l->out->nest.sum_lanes);
     return true;
 }
@@ -477,12 +479,80 @@ static bool add_aggregate(Lower *l, int c)
 
     if (g.op == AGG_count)
         return add_count(l, c);
-    if (l->b->col[c].type != T_REAL || (g.op != AGG_sum && (l->masked || n->sum_lanes)))
+    if (l->b->col[c].type != T_REAL || (g.op != AGG_sum && ((l->masked && l->carry < 0) || n->sum_lanes)))
         return low_refuse(l, "it aggregates keys, or what may not be there");
     if (!(g.e = number(l, l->b->col[c].e)))
         return false;
     VEC_PUSH(l->a, n->agg, n->n_aggs, g);
     add_store(l, c, result_of(l, OPD_agg, n->n_aggs - 1));
+    return true;
+}
+
+/* A form in which loops [from, to) are the ones `by` further on. */
+static Affine with_others(Affine f, int from, int to, int by)
+{
+    for (int i = from; i < to; i++) {
+        f.k[i + by] = f.k[i];
+        f.k[i] = 0;
+    }
+    return f;
+}
+
+static Expr *with_other_rows(Lower *l, const Expr *e, int from, int to)
+{
+    const Nest *n = &l->out->nest;
+    Expr *own = ex_copy(l->a, e);
+
+    if (e->op == OP_col) {
+        Operand o = n->opd[e->col];
+        o.at = with_others(o.at, from, to, to - from);
+        return low_operand(l, o, e->type);
+    }
+    for (int k = 0; k < e->n_args; k++)
+        own->arg[k] = with_other_rows(l, e->arg[k], from, to);
+    return own;
+}
+
+static Expr *place_operand(Lower *l, const Affine *at)
+{
+    Operand o;
+
+    memset(&o, 0, sizeof o);
+    o.kind = OPD_key;
+    o.at = *at;
+    return low_operand(l, o, T_INT);
+}
+
+#define MOST_SPARED 32                  /* of so many rows one is there, or a list of those is better */
+#define MOST_RANKED 256                 /* rows of a group that are compared with each other */
+
+/* The first few of each group: 1 for every row that fewer others of the group come before. */
+static bool add_mask(Lower *l, const Expr *e, const Affine *place, bool desc)
+{
+    Nest *n = &l->out->nest;
+    const int from = n->n_out, to = n->n_loops;
+    const Affine there = with_others(*place, from, to, to - from);
+
+    int64_t places;
+
+    low_number_points(n, from, to, &places);
+    if (2 * to - from > MAX_LOOPS || places > MOST_RANKED || places > l->out->out.chosen * MOST_SPARED)
+        return low_refuse(l, "it picks several of many");
+    Expr *other = with_other_rows(l, e, from, to);
+    Expr *own = ex_copy(l->a, e);
+    Expr *tie = ex2(l->a, OP_and, ex2(l->a, OP_eq, other, own),
+                    ex2(l->a, OP_lt, place_operand(l, &there), place_operand(l, place)));
+    Expr *before = ex2(l->a, OP_or, ex2(l->a, desc ? OP_gt : OP_lt, other, own), tie);
+    Expr *arg[3] = { before, ex_real(l->a, 1), ex_real(l->a, 0) };
+    const NestAgg g = { .op = AGG_sum, .e = ex_new(l->a, OP_cond, T_REAL, 3, arg) };
+    for (int i = from; i < to; i++)
+        n->loop[i + to - from] = n->loop[i];
+    n->n_loops = 2 * to - from;
+    n->n_out = to;
+    VEC_PUSH(l->a, n->agg, n->n_aggs, g);
+    Expr *rank[2] = { result_of(l, OPD_agg, 0), ex_real(l->a, (double)l->out->out.chosen) };
+    Expr *few[3] = { ex_new(l->a, OP_lt, T_BOOL, 2, rank), ex_real(l->a, 1), ex_real(l->a, 0) };
+    add_store(l, -1, ex_new(l->a, OP_cond, T_REAL, 3, few));
     return true;
 }
 
@@ -503,6 +573,8 @@ static bool add_pick(Lower *l)
         return low_refuse(l, "its groups are too large");
     if (!(g.e = number_of(l, by->e)))
         return false;
+    if (l->out->out.mask)
+        return add_mask(l, g.e, &g.place, by->desc);
     VEC_PUSH(l->a, n->agg, n->n_aggs, g);
     add_store(l, -1, result_of(l, OPD_place, 0));
     return true;
@@ -530,13 +602,10 @@ static void carry_place(Lower *l)
     Nest *n = &l->out->nest;
     const Regular *r = &l->out->out;
     NestStore s = { .e = stored_place(l, l->carry), .at = r->group };
-    int64_t groups = 1;
 
-    for (int i = 0; i < n->n_loops; i++)
+    for (int i = 0; i < n->n_out; i++)
         s.at.c -= s.at.k[i] * n->loop[i].min;
-    for (int d = 0; d < r->n_dims; d++)
-        groups *= r->place.k[d] ? 1 : r->extent[d];
-    s.buf = low_buffer(l, -1, -1, n->lanes, true, groups);
+    s.buf = low_buffer(l, -1, -1, n->lanes, true, r->groups);
     VEC_PUSH(l->a, n->store, n->n_stores, s);
 }
 
