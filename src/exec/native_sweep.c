@@ -193,14 +193,15 @@ static bool input_buffer(Native *n, Rel *r, const NestSource *from, bool lanes, 
  *
  * A loop's steps leave thousands of small arrays, of which most are read by the next few nests only.  What nobody behind
  * the queue reads gives its place to the next result of that size, while it is in the cache.  The nests in the queue run in
- * order, each part of the lanes by itself: a part's blocks stand at the same place in arrays of one size. */
+ * order, each part of the lanes by itself: a part's blocks stand at the same place in arrays of one size.  What nests do not
+ * write whole (rows that are not there hold 0) neither gives nor takes. */
 
 bool rel_can_lend(const Rel *r)
 {
     const NestPlan *np = r->plan.nest;
 
-    return np && np->low.nest.lanes && !np->low.nest.sum_lanes && !np->low.out.winner && !r->lay.masked && !r->kept &&
-           r->life == LIFE_step;
+    return np && np->low.nest.lanes && !np->low.nest.sum_lanes && !np->low.out.winner && !np->low.out.n_conds &&
+           !np->low.out.gaps && !r->lay.masked && !r->kept && r->life == LIFE_step;
 }
 
 static void lend_blocks(Native *n, Rel *r)
@@ -260,7 +261,9 @@ static bool output_buffer(Native *n, Rel *r, const NestSource *from, const NestB
     Arr *a = !k ? &y->place_mem : b->lanes ? &k->blk_mem : &k->val_mem;
     const Regular *out_rows = &r->plan.nest->low.out;
 
-    if (b->lanes ? !blocks_borrow(n, a, block_bytes(n, y, b->rows), y->L) : !arr_take(n, a, b->rows * n->esz))
+    const size_t bytes = b->lanes ? block_bytes(n, y, b->rows) : b->rows * n->esz;
+
+    if (!b->lanes ? !arr_take(n, a, bytes) : rel_can_lend(r) ? !blocks_borrow(n, a, bytes, y->L) : !arr_need(n, a, bytes))
         return false;
     *out = a->p;
     if (k && (out_rows->n_conds || out_rows->gaps))     /* rows that are not there hold 0 */
