@@ -598,25 +598,25 @@ static void compare_range(Binder *b, const Decl *d, const Block *blk, const CatT
     }
 }
 
-/* Is column i of a table among the `want` first keys, or the one key that is enough? */
-static bool is_known_by(const CatTable *cat, int i, int seen, int want)
+/* Is column i of a table one of those its rows are known by? */
+static bool is_known_by(const CatTable *cat, int i)
 {
-    return cat->one_is_enough ? i == cat->unique_col : seen < want;
+    bool found = cat->n_known == 0;
+
+    for (int k = 0; k < cat->n_known; k++)
+        found |= cat->known_by[k] == i;
+    return found;
 }
 
-/* Rows of a database's table are known by its first keys that are unique, by another that is so alone, or by a row
- * number. */
+/* Rows of a database's table are known by as few of its keys as are unique, or by a row number. */
 static void identity_from_catalog(Binder *b, Block *blk, const CatTable *cat)
 {
-    int *id = ARENA_ARRAY(&b->c->arena, int, blk->n_cols + 1), n = 0;
-    int n_keys = 0;
+    int *id = ARENA_ARRAY(&b->c->arena, int, blk->n_cols + 1), n = 0, want = 0;
 
-    for (int i = 0; i < cat->n_cols; i++)
-        n_keys += cat->col[i].type != T_REAL;
-    const int want = cat->one_is_enough ? 1 : cat->n_unique > 0 && cat->n_unique < n_keys ? cat->n_unique : n_keys;
-    for (int i = 0, seen = 0; i < cat->n_cols; i++) {
-        if (cat->col[i].type == T_REAL || !is_known_by(cat, i, seen++, want))
+    for (int i = 0; i < cat->n_cols; i++) {
+        if (cat->col[i].type == T_REAL || !is_known_by(cat, i))
             continue;
+        want++;
         for (int c = 0; c < blk->n_cols; c++)
             if (ascii_ieq(blk->col[c].name, cat->col[i].name) && blk->col[c].type != T_REAL)
                 id[n++] = c;

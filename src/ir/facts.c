@@ -135,19 +135,12 @@ static bool cells_equal(const TableCol *k, size_t x, size_t y)
     return k->i ? k->i[x] == k->i[y] : !strcmp(k->s[x], k->s[y]);
 }
 
-/* How many leading key columns tell rows x and y apart; 0: none does. */
-static int keys_apart(const Table *t, size_t x, size_t y)
+static bool keys_equal(const Table *t, size_t x, size_t y)
 {
-    int n = 0;
-
-    for (int c = 0; c < t->n_cols; c++) {
-        if (t->col[c].type == T_REAL)
-            continue;
-        n++;
-        if (!cells_equal(&t->col[c], x, y))
-            return n;
-    }
-    return 0;
+    for (int c = 0; c < t->n_cols; c++)
+        if (t->col[c].type != T_REAL && !cells_equal(&t->col[c], x, y))
+            return false;
+    return true;
 }
 
 static const char *key_text(const Table *t, size_t row, Arena *a)
@@ -176,61 +169,109 @@ static uint64_t cell_hash(const TableCol *k, size_t row)
     return k->i ? hash_u64((uint64_t)k->i[row]) : hash_bytes(k->s[row], strlen(k->s[row]));
 }
 
-/* Is this key column unique by itself, and never NULL?  The first repetition answers: mostly soon. */
-static bool is_unique_alone(const Table *t, const TableCol *k)
+enum { MOST_KEYS = 6, MANY_ROWS = 1 << 22 };   /* beyond these it is not worth to look at every subset */
+
+/* Some key columns of a table. */
+typedef struct Subset { int col[MOST_KEYS], n; } Subset;
+
+static uint64_t row_hash(const Table *t, const Subset *by, size_t row)
+{
+    uint64_t h = 0;
+
+    for (int k = 0; k < by->n; k++)
+        h = hash_u64(h ^ cell_hash(&t->col[by->col[k]], row));
+    return h;
+}
+
+static bool rows_equal(const Table *t, const Subset *by, size_t x, size_t y)
+{
+    for (int k = 0; k < by->n; k++)
+        if (!cells_equal(&t->col[by->col[k]], x, y))
+            return false;
+    return true;
+}
+
+/* Do these columns, never NULL, tell all rows apart?  The first repetition answers: mostly soon. */
+static bool is_unique_by(const Table *t, const Subset *by)
 {
     size_t mask = 16;
-    bool unique = !k->null;
+    bool unique = t->n_rows < UINT32_MAX;
 
+    for (int k = 0; k < by->n; k++)
+        unique = unique && !t->col[by->col[k]].null;
     while (mask < 2 * t->n_rows)
         mask *= 2;
-    uint32_t *slot = unique && t->n_rows < UINT32_MAX ? mem_try(mask * sizeof *slot) : NULL;
+    uint32_t *slot = unique ? mem_try(mask * sizeof *slot) : NULL;
     unique = slot != NULL;
     if (slot)
         memset(slot, 0xff, mask-- * sizeof *slot);
     for (size_t row = 0; unique && row < t->n_rows; row++) {
-        size_t at = cell_hash(k, row) & mask;
+        size_t at = row_hash(t, by, row) & mask;
         for (; unique && slot[at] != UINT32_MAX; at = (at + 1) & mask)
-            unique = !cells_equal(k, slot[at], row);
+            unique = !rows_equal(t, by, slot[at], row);
         slot[at] = (uint32_t)row;
     }
     mem_free(slot);
     return unique;
 }
 
-static int column_unique_alone(const Table *t)
+/* How many rows there could be: of columns that are told apart by few numbers it is they that are meant to. */
+static double most_rows(const CatTable *out, const Subset *by)
 {
-    for (int c = 0; c < t->n_cols; c++)
-        if (t->col[c].type != T_REAL && is_unique_alone(t, &t->col[c]))
-            return c;
-    return -1;
+    double n = 1;
+
+    for (int k = 0; k < by->n; k++) {
+        const CatCol *c = &out->col[by->col[k]];
+        n *= c->has_range ? (double)c->hi - (double)c->lo + 1 : 1e30;
+    }
+    return n;
+}
+
+/* Of all subsets of n of the K keys, from key `from` on, the unique one that fits closest. */
+static void try_subsets(const Table *t, const CatTable *out, const int *key, int K, int from, int n, Subset *now, Subset *best)
+{
+    if (now->n == n) {
+        if ((!best->n || most_rows(out, now) < most_rows(out, best)) && is_unique_by(t, now))
+            *best = *now;
+        return;
+    }
+    for (int k = from; k < K; k++) {
+        now->col[now->n++] = key[k];
+        try_subsets(t, out, key, K, k + 1, n, now, best);
+        now->n--;
+    }
+}
+
+/* The fewest key columns that tell rows apart, whatever order columns stand in. */
+static void find_known_by(const Table *t, CatTable *out, const int *key, int K, Arena *a)
+{
+    Subset now = { .n = 0 }, best = { .n = 0 };
+
+    for (int n = 1; n < K && n <= MOST_KEYS && !best.n; n++)
+        try_subsets(t, out, key, n == 1 || (K <= MOST_KEYS && t->n_rows < MANY_ROWS) ? K : n, 0, n, &now, &best);
+    out->n_known = best.n ? best.n : K;
+    out->known_by = ARENA_ARRAY(a, int, out->n_known + 1);
+    for (int k = 0; k < out->n_known; k++)
+        out->known_by[k] = best.n ? best.col[k] : key[k];
 }
 
 /* Rows sorted by keys: repeated keys stand beside each other.  A product table is unique by how it is made. */
 static void find_repeat(const Table *t, CatTable *out, Arena *a)
 {
-    int n_keys = 0;
+    int *key = ARENA_ARRAY(a, int, t->n_cols + 1), K = 0;
 
     out->unique = true;
-    out->n_unique = 0;
-    out->one_is_enough = false;
     for (int c = 0; c < t->n_cols; c++)
-        n_keys += t->col[c].type != T_REAL;
-    if (t->n_inner)
-        out->n_unique = n_keys;
-    for (size_t j = 1; j < t->n_rows && !t->n_inner; j++) {
-        const int n = keys_apart(t, j - 1, j);
-        out->n_unique = n > out->n_unique ? n : out->n_unique;
-        if (n == 0) {
+        if (t->col[c].type != T_REAL)
+            key[K++] = c;
+    for (size_t j = 1; j < t->n_rows && !t->n_inner; j++)
+        if (keys_equal(t, j - 1, j)) {
             out->unique = false;
-            out->dup_a = n_keys ? key_text(t, j, a) : "";
+            out->dup_a = K ? key_text(t, j, a) : "";
             return;
         }
-    }
-    if (out->n_unique == 0 && n_keys)
-        out->n_unique = 1;
-    if (out->n_unique == n_keys && n_keys > 1 && !t->n_inner)
-        out->one_is_enough = (out->unique_col = column_unique_alone(t)) >= 0;
+    if (!t->n_inner)
+        find_known_by(t, out, key, K, a);
 }
 
 void table_facts(const Table *t, CatTable *out, Arena *a)

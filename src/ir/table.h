@@ -76,8 +76,7 @@ typedef struct CatTable {
     CatCol *col; int n_cols;
     int64_t n_rows;
     bool unique;                /* the non-REAL columns are unique and never NULL together with themselves */
-    int n_unique;               /* if unique: so many leading non-REAL columns are unique by themselves */
-    bool one_is_enough; int unique_col;     /* if that is all of several: a column that is unique by itself */
+    int *known_by, n_known;     /* if unique: the fewest non-REAL columns that tell rows apart; none: all of them do */
     const char *dup_a;          /* if not unique: the repeated key, as text, for messages */
 } CatTable;
 
