@@ -123,31 +123,72 @@ static int64_t number_in(const Contribution *c, int i)
     return c->rel->col[c->id[i]].constant->i;
 }
 
-/* Contributions whose rows never meet, as the steps of a loop that read a slice each, stand side by side: by a column of
- * the identity where each has a number of its own, or each group of them that shares a number, by the next column.
- * false: some may meet. */
-static bool stand_apart(Back *k, const Block *r, Contribution *from, int n, int first, Contribution *out)
+/* How many numbers the contributions have in identity column i, which they are put in order of; 0: some have none. */
+static int numbers_in(Back *k, Contribution *from, int n, int i)
 {
+    int m = 1;
+
+    if (!order_by(k, from, n, i))
+        return 0;
+    for (int c = 1; c < n; c++)
+        m += number_in(&from[c], i) != number_in(&from[c - 1], i);
+    return m;
+}
+
+/* The column of the identity, of those not tried, in which they have most numbers, two at least; -1. */
+static int next_apart(Back *k, const Block *r, Contribution *from, int n, const bool *tried)
+{
+    int best = -1, most = 1;
+
+    for (int i = 0; i < r->n_id; i++) {
+        const int m = tried[i] ? 0 : numbers_in(k, from, n, i);
+        if (m > most) {
+            most = m;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static bool stand_apart(Back *k, const Block *r, Contribution *from, int n, const bool *used, Contribution *out);
+
+/* By column i: each group that shares a number there by the other columns. */
+static bool stand_apart_by(Back *k, const Block *r, Contribution *from, int n, int i, const bool *used, Contribution *out)
+{
+    Contribution *group = ARENA_ARRAY(k->a, Contribution, n);
+    int m = 0;
+
+    order_by(k, from, n, i);
+    for (int c = 0, end; c < n; c = end) {
+        for (end = c + 1; end < n && number_in(&from[end], i) == number_in(&from[c], i);)
+            end++;
+        if (!stand_apart(k, r, &from[c], end - c, used, &group[m++]))
+            return false;
+    }
+    *out = (Contribution){ NULL, grad_ints(k->a, r->n_id, -1), grad_ints(k->a, r->n_cols, -1) };
+    for (int c = 0; c < m; c++)
+        analyse_constants(k->p, group[c].rel);
+    out->rel = union_of(k, r, group, m, i, out->id, out->d);
+    return true;
+}
+
+/* Contributions whose rows never meet, as the steps of a loop that read a slice each, stand side by side: by a column of
+ * the identity where each has a number of its own, or each group of them that shares a number, by another column.
+ * false: some may meet. */
+static bool stand_apart(Back *k, const Block *r, Contribution *from, int n, const bool *used, Contribution *out)
+{
+    bool *tried = ARENA_ARRAY(k->a, bool, r->n_id + 1);
+
     if (n == 1) {
         *out = *from;
         return true;
     }
-    for (int i = first; i < r->n_id; i++) {
-        Contribution *group = ARENA_ARRAY(k->a, Contribution, n);
-        int m = 0, end;
-        bool apart = order_by(k, from, n, i);
-        for (int c = 0; c < n && apart; c = end) {
-            for (end = c + 1; end < n && number_in(&from[end], i) == number_in(&from[c], i);)
-                end++;
-            apart = stand_apart(k, r, &from[c], end - c, i + 1, &group[m++]);
-        }
-        if (!apart || m == 1)
-            continue;
-        *out = (Contribution){ NULL, grad_ints(k->a, r->n_id, -1), grad_ints(k->a, r->n_cols, -1) };
-        for (int c = 0; c < m; c++)
-            analyse_constants(k->p, group[c].rel);
-        out->rel = union_of(k, r, group, m, i, out->id, out->d);
-        return true;
+    for (int i = 0; i < r->n_id; i++)
+        tried[i] = used && used[i];
+    for (int i; (i = next_apart(k, r, from, n, tried)) >= 0;) {
+        tried[i] = true;
+        if (stand_apart_by(k, r, from, n, i, tried, out))
+            return true;
     }
     return false;
 }
@@ -163,7 +204,7 @@ static Grad gather(Back *k, const Block *r)
     Contribution apart;
     int n = k->n_contrib[r->id];
 
-    if (n > 1 && stand_apart(k, r, c, n, 0, &apart))
+    if (n > 1 && stand_apart(k, r, c, n, NULL, &apart))
         return (Grad){ apart.rel, apart.id, apart.d };
     n = grad_sum_alike(k, r, c, n);
     while (n > 1) {
