@@ -243,6 +243,7 @@ static Code native_open(Engine **out, const Prog *p, const EngineOpts *o, Err *e
     n->queue = ARENA_ARRAY(&n->arena, Rel *, p->n_blocks + 1);
     n->blind = ARENA_ARRAY(&n->arena, bool, p->n_blocks + 1);
     prog_blind(p, n->blind);
+    n->order = prog_orders(p, &n->arena);
     for (int k = 0; ok && k < p->n_blocks; k++) {
         n->n_rels = k + 1;
         ok = open_rel(n, k);

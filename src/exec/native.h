@@ -408,6 +408,7 @@ struct Native {
     bool trace; double flushed;     /* flushed: seconds that nests put off took, which are not those of who made them run */
     struct AssignMap *assign_map;
     bool *blind;                /* by block id: see lower_block */
+    KeyOrder *order;            /* by block id */
     bool ahead;                 /* settling before anything is computed: what needs values waits */
     bool no_cc;                 /* there is no compiler */
     bool limited;               /* rows that nobody reads are left out */

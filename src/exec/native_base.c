@@ -43,6 +43,7 @@ void base_free(Native *n, Rel *r)
     arr_drop(n, &s->ahead);
     for (int k = 0; k < r->b->n_batch; k++)
         arr_drop(n, &s->row_mem[k]);
+    arr_drop(n, &s->turn_mem);
     arr_drop(n, &s->perm_mem);
     arr_drop(n, &s->even_mem);
     arr_drop(n, &s->rest_mem);
@@ -292,7 +293,9 @@ static bool pick_rows(Native *n, Rel *r, size_t *count)
             if (!append_row(n, &s->pick, count, s->rows.row[j]))
                 return false;
     }
+    base_turn_rows(s->turn_place, s->pick.p, *count);
     *count = sort_unique(s->pick.p, *count);
+    base_turn_rows(s->turn, s->pick.p, *count);
     return true;
 }
 
@@ -310,7 +313,7 @@ static void take_ahead(Native *n, struct Base *s, size_t count)
 static bool load_now(Native *n, Rel *r, bool restrict_it)
 {
     struct Base *s = r->base;
-    Places p = { s, NULL, s->laned };
+    Places p = { s, s->turn, s->laned };
     size_t count = s->t->n_rows;
 
     if (s->laned && !pick_lanes(n, s, restrict_it ? &n->batch_keys : NULL, &s->pick, &count))
@@ -354,7 +357,7 @@ bool base_load(Native *n, Rel *r)
         return native_fail(n, E_USAGE, ERR_native_table, "the table was not bound");
     if (s->loaded_bind == s->bind_ver && s->loaded_batch == batch)
         return true;
-    if (!s->looked && !base_find_lane(n, r))
+    if (!s->looked && !(base_find_turn(n, r) && base_find_lane(n, r)))
         return false;
     if (!load_now(n, r, restrict_it))
         return false;

@@ -13,6 +13,8 @@ struct Base {
     const int64_t **code;       /* key columns, an entry each by the column's dimension */
     Arr *code_mem;
     uint64_t bind_ver, loaded_bind, loaded_batch;
+    const uint32_t *turn, *turn_place; Arr turn_mem;    /* table rows in the order that readers want; where each is.  NULL:
+                                                         * the table's own */
 
     /* batches */
     bool looked, laned;         /* looked: it is known whether lane_col can be the lane */
@@ -62,6 +64,11 @@ int64_t base_code(const struct Base *s, int c, size_t row);     /* of key column
 size_t base_pair(const struct Base *s, size_t row);
 /* Whether the only batch key, or the only outer key, can be the lane: fills `laned` and what follows in s. */
 bool base_find_lane(Native *n, Rel *r);
+
+/* ---- native_base_turn.c ---- */
+
+bool base_find_turn(Native *n, Rel *r);                 /* sets s->turn */
+void base_turn_rows(const uint32_t *by, uint32_t *row, size_t count);   /* row numbers to others, if `by` */
 
 /* ---- native_base_load.c ---- */
 

@@ -59,6 +59,27 @@ static bool lanes_agree(const Rel *r)
     return true;
 }
 
+/* Rows by the rank of their lane, those of one in the order that readers want. */
+static bool rows_by_rank(Native *n, struct Base *s, uint32_t **rank, const size_t *n_ranks)
+{
+    const size_t N = s->t->n_rows;
+    Arr turned = { 0 };
+    uint32_t *at[1] = { rank[0] };
+
+    if (s->turn) {
+        if (!arr_need(n, &turned, N * sizeof(uint32_t)))
+            return false;
+        at[0] = turned.p;
+        for (size_t k = 0; k < N; k++)
+            at[0][k] = rank[0][s->turn[k]];
+    }
+    const bool ok = arr_need(n, &s->perm_mem, N * sizeof(uint32_t)) && order_rows(n, N, 1, at, n_ranks, s->perm_mem.p);
+    if (ok)
+        base_turn_rows(s->turn, s->perm_mem.p, N);
+    arr_drop(n, &turned);
+    return ok;
+}
+
 /* Plain rows: put them by lane (stable, so the rest keeps its order), then compare. */
 static bool look_at_rows(Native *n, Rel *r, bool *ok)
 {
@@ -76,10 +97,10 @@ static bool look_at_rows(Native *n, Rel *r, bool *ok)
         s->n_lanes = d;
         s->n_rest = N / d;
         for (size_t k = 0; sorted && k < N; k++)
-            sorted = at[0][k] == k / s->n_rest;
+            sorted = at[0][k] == k / s->n_rest && !s->turn;
         s->perm = NULL;
         if (!sorted) {
-            fine = arr_need(n, &s->perm_mem, N * sizeof(uint32_t)) && order_rows(n, N, 1, at, &d, s->perm_mem.p);
+            fine = rows_by_rank(n, s, at, &d);
             s->perm = s->perm_mem.p;
         }
         *ok = fine && lanes_agree(r);
@@ -248,8 +269,9 @@ static bool order_rests(Native *n, Rel *r, Arena *a)
     bool ok = rests_memory(n, s, D);
     int K = 0;
 
-    for (int c = 0; ok && c < r->b->n_cols; c++) {
-        if (c == s->lane_col || r->b->col[c].type == T_REAL)
+    for (int i = 0; ok && i < n->order[r->id].n; i++) {
+        const int c = n->order[r->id].col[i];
+        if (c == s->lane_col)
             continue;
         for (size_t d = 0; d < D; d++)
             code[d] = base_code(s, c, row_of_pair(s, d, c));

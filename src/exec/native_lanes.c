@@ -314,12 +314,34 @@ static void consider(Native *n, Rel *r, LaneClass *k, bool carried, double tuple
     *best = (Choice){ *k, carried, cost };
 }
 
-static bool tested_before(const Block *b, int s, int c, const LaneClass *k)
+/* Class k is tested; false: it was before. */
+static bool test_once(const Block *b, const LaneClass *k, bool **tested)
 {
+    bool first = true;
+
+    for (int s = 0; s < b->n_src; s++)
+        if (k->col[s] >= 0) {
+            first = first && !tested[s][k->col[s]];
+            tested[s][k->col[s]] = true;
+        }
+    return first;
+}
+
+/* The class of column c of source s, if it is a batch's, or is not. */
+static void test_class(Native *n, Rel *r, int s, int c, bool batch, bool **tested, double tuples, Choice *best, bool *err)
+{
+    const Block *b = r->b;
+    const ColKind kind = r->src[s]->lay.col[c].kind;
+    LaneClass k = { n, r, ARENA_ARRAY(&n->scratch, int, b->n_src + 1), false };
+    bool carried;
+
+    if ((kind != CK_row && kind != CK_lane) || tested[s][c])
+        return;
     for (int t = 0; t < b->n_src; t++)
-        if (k->col[t] >= 0 && (t < s || (t == s && k->col[t] < c)))
-            return true;
-    return false;
+        k.col[t] = t == s ? c : -1;
+    if (grow(b, &k) && is_batch_class(r, &k) == batch && test_once(b, &k, tested) && conditions_allow(b, &k) &&
+        outputs_allow(b, &k, &carried))
+        consider(n, r, &k, carried, tuples, best, err);
 }
 
 static bool choose_class(Native *n, Rel *r)
@@ -327,23 +349,18 @@ static bool choose_class(Native *n, Rel *r)
     const Block *b = r->b;
     Arena a = { 0 };
     Choice best = { .cost = 0 };
-    bool err = false;
+    bool err = false, **tested = ARENA_ARRAY(&a, bool *, b->n_src + 1);
     const double tuples = tuples_expected(n, r);
 
-    for (int batch = 1; batch >= 0; batch--)
-        for (int s = 0; s < b->n_src && !err && best.cost >= 0; s++)
-            for (int c = 0; c < b->src[s].rel->n_cols && !err && best.cost >= 0; c++) {
-                const ColKind kind = r->src[s]->lay.col[c].kind;
-                LaneClass k = { n, r, ARENA_ARRAY(&a, int, b->n_src + 1), false };
-                bool carried;
-                if (kind != CK_row && kind != CK_lane)
-                    continue;
-                for (int t = 0; t < b->n_src; t++)
-                    k.col[t] = t == s ? c : -1;
-                if (grow(b, &k) && is_batch_class(r, &k) == batch && !tested_before(b, s, c, &k) && conditions_allow(b, &k) &&
-                    outputs_allow(b, &k, &carried))
-                    consider(n, r, &k, carried, tuples, &best, &err);
-            }
+    for (int batch = 1; batch >= 0; batch--) {
+        for (int s = 0; s < b->n_src; s++)
+            tested[s] = ARENA_ARRAY(&a, bool, b->src[s].rel->n_cols + 1);
+        for (int i = 0; i < b->n_src; i++) {
+            const int s = n->order[r->id].src[i];
+            for (int j = 0; j < b->src[s].rel->n_cols && !err && best.cost >= 0; j++)
+                test_class(n, r, s, n->order[r->src[s]->id].col[j], batch, tested, tuples, &best, &err);
+        }
+    }
     take_class(r, best.class.col ? &best.class : NULL, best.carried);
     arena_free(&a);
     return !err;

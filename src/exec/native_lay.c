@@ -293,9 +293,11 @@ static bool view_order(Native *n, Rel *r, int col, ViewWork *w, Arena *a, bool *
 
     *product = false;
     *w = (ViewWork){ .N = lay_size(prim), .col = ARENA_ARRAY(a, int, prim->n_cols + 1) };
-    for (int c = 0; c < prim->n_cols; c++)
+    for (int i = 0; i < prim->n_cols; i++) {
+        const int c = n->order[r->id].col[i];
         if (c != col && is_key_col(&prim->col[c]) && !lay_equal_cols(n, prim, c, col))
             w->col[w->n_cols++] = c;
+    }
     w->col[w->n_cols++] = col;
     w->rank = ARENA_ARRAY(a, Arr, w->n_cols);
     w->rank_at = ARENA_ARRAY(a, uint32_t *, w->n_cols);

@@ -354,7 +354,7 @@ bool nest_settle(Native *n, Rel *r, bool lanes, bool *done)
     if (!read_sources(n, r, batch, src))
         return false;
     NestPlan *np = r->plan.nest = mem_alloc(sizeof *np);
-    if (!lower_block(r->b, src, n->blind[r->b->id], &np->arena, &np->low, &r->plan.no_nest) ||
+    if (!lower_block(r->b, &n->order[r->b->id], src, n->blind[r->b->id], &np->arena, &np->low, &r->plan.no_nest) ||
         has_many_buffers(&np->low.nest) || (!np->low.nest.copies && !nest_can(&np->low.nest))) {
         if (!r->plan.no_nest)
             r->plan.no_nest = has_many_buffers(&np->low.nest) ? "it reads and writes too many columns"

@@ -186,12 +186,14 @@ static bool order_by_largest(Native *n, const Rel *r, Leg *leg)
 /* ---- groups ---- */
 
 /* Key columns of the grouping, over tuples and then over groups. */
-typedef struct Keys { int n; const Expr **e; Arr *code; const int64_t **at; } Keys;
+typedef struct Keys { int n; const Expr **e; int *col; Arr *code; const int64_t **at; } Keys;    /* col: of the result */
 
-static void add_key(Keys *k, Arena *a, const Expr *e)
+static void add_key(Keys *k, Arena *a, const Expr *e, int col)
 {
     int m = k->n;
 
+    VEC_PUSH(a, k->col, m, col);
+    m = k->n;
     VEC_PUSH(a, k->e, m, e);
     k->n = m;
 }
@@ -345,9 +347,11 @@ static bool group_reduce(Native *n, Rel *r, Leg *leg, Keys *k, Arena *a)
 {
     const Block *b = r->b;
 
-    for (int c = 0; c < b->n_keys; c++)
+    for (int i = 0; i < b->n_keys; i++) {
+        const int c = n->order[r->id].col[i];
         if (!is_lane_expr(leg->in, b->col[c].e))
-            add_key(k, a, b->col[c].e);
+            add_key(k, a, b->col[c].e, c);
+    }
     if (k->n == 0)
         return one_group(n, leg, b->n_keys == 0);
     return key_codes(n, r, leg, k, a) && group_tuples(n, leg, k, a) && (!may_hold_zeros(n, r, k) || fill_gaps(n, leg, k));
@@ -363,7 +367,7 @@ static bool order_ties(Native *n, Rel *r, Leg *leg, Arena *a)
         for (int i = 0; i < b->src[s].rel->n_id; i++) {
             Expr *e = ex_col(a, b, s, b->src[s].rel->id_col[i]);
             if (!is_lane_expr(leg->in, e))
-                add_key(&k, a, e);
+                add_key(&k, a, e, -1);
         }
     if (k.n == 0)
         return true;
@@ -389,7 +393,7 @@ static bool group_pick(Native *n, Rel *r, Leg *leg, Arena *a)
         return false;
     for (int c = 0; c < b->n_part; c++)
         if (!is_lane_expr(leg->in, b->part_key[c]))
-            add_key(&k, a, b->part_key[c]);
+            add_key(&k, a, b->part_key[c], -1);
     const bool ok = k.n == 0 ? one_group(n, leg, false) : key_codes(n, r, leg, &k, a) && group_tuples(n, leg, &k, a);
     keys_drop(n, &k);
     return ok;
@@ -604,12 +608,23 @@ static bool may_be_null(const Rel *r, int c)
     return null && !(agg && b->col[c].agg == AGG_count);
 }
 
+/* The codes of the groups' key that is column c. */
+static Arr take_codes(Keys *k, int c)
+{
+    int i = 0;
+
+    while (k->col[i] != c)
+        i++;
+    const Arr code = k->code[i];
+    k->code[i] = (Arr){ 0 };
+    return code;
+}
+
 /* Kinds first: they say what the programs must compute. */
 static bool settle_columns(Native *n, Rel *r, Keys *keys, Arr *key, LCol *now, Arena *a)
 {
     const Block *b = r->b;
     size_t R = 0;
-    int at = 0;
 
     for (int g = 0; g < r->plan.n_legs; g++)
         R += b->kind == BLK_reduce ? r->plan.leg[g].n_groups : r->plan.leg[g].n;
@@ -619,8 +634,7 @@ static bool settle_columns(Native *n, Rel *r, Keys *keys, Arr *key, LCol *now, A
         for (int g = 0; g < r->plan.n_legs; g++)
             r->plan.leg[g].out[c].settled = settled;
         if (b->kind == BLK_reduce && c < b->n_keys && now[c].kind != CK_lane) {
-            key[c] = keys->code[at];
-            keys->code[at++] = (Arr){ 0 };
+            key[c] = take_codes(keys, c);
         } else if (settled && now[c].kind != CK_lane && !row_keys(n, r, c, R, &key[c])) {
             return false;
         }

@@ -29,7 +29,8 @@ static bool all_regular(Lower *l)
 
 static bool make_vars(Lower *l)
 {
-    for (int s = 0; s < l->b->n_src; s++) {
+    for (int i = 0; i < l->b->n_src; i++) {
+        const int s = l->order->src[i];
         const Regular *r = l->src[s];
         l->var0[s] = l->s.n;
         l->lanes |= r->lanes;
@@ -105,11 +106,10 @@ static bool read_keys(Lower *l)
     return true;
 }
 
-/* The keys that say which row of the result, or which group of a pick, a tuple belongs to. */
-static int grouping(const Lower *l, Key **out)
+/* How many keys say which row of the result, or which group of a pick, a tuple belongs to. */
+static int group_keys(const Lower *l)
 {
-    *out = l->b->kind == BLK_pick ? l->part : l->key;
-    return l->b->kind == BLK_pick ? l->b->n_part : l->b->kind == BLK_reduce ? l->b->n_keys : l->b->n_cols;
+    return l->b->kind == BLK_pick ? l->b->n_part : l->order->n;
 }
 
 static bool is_alone(const Lin *x, int v)
@@ -150,6 +150,12 @@ static bool are_digits(const Lower *l, const Lin *x, int *var, int n)
     return true;
 }
 
+/* Number k of the keys of the grouping, in the order in which they number rows. */
+static Key *group_key(const Lower *l, int k)
+{
+    return l->b->kind == BLK_pick ? &l->part[l->order->part[k]] : &l->key[l->order->col[k]];
+}
+
 static int by_entries(const void *x, const void *y)
 {
     const int64_t *const *a = x, *const *b = y;
@@ -170,17 +176,18 @@ static bool is_list_of(const Lower *l, const Key *k, int v, int64_t *at)
 }
 
 /* Do the lists among the keys tell variable v, all together? */
-static bool lists_tell(Lower *l, const Key *key, int n, int v)
+static bool lists_tell(Lower *l, int v)
 {
+    const int n = group_keys(l);
     const int64_t **list = ARENA_ARRAY(l->work, const int64_t *, n + 1);       /* from the entry where v is 0 */
     int64_t lo = l->s.lo[v], hi = l->s.hi[v], at;
     int m = 0;
 
     for (int k = 0; k < n; k++)
-        if (is_list_of(l, &key[k], v, &at)) {
+        if (is_list_of(l, group_key(l, k), v, &at)) {
             lo = lo + at < 0 ? -at : lo;
-            hi = hi + at >= key[k].n ? key[k].n - 1 - at : hi;
-            list[m++] = key[k].list + at;
+            hi = hi + at >= group_key(l, k)->n ? group_key(l, k)->n - 1 - at : hi;
+            list[m++] = group_key(l, k)->list + at;
         }
     const int64_t count = hi < lo ? 0 : hi - lo + 1;
     const int64_t **row = ARENA_ARRAY(l->work, const int64_t *, count + 1);
@@ -200,15 +207,14 @@ static bool lists_tell(Lower *l, const Key *key, int n, int v)
 
 static bool find_outputs_of_lists(Lower *l)
 {
-    Key *key;
-    const int n = grouping(l, &key);
+    const int n = group_keys(l);
     bool found = false;
 
     for (int v = 0; v < l->s.n; v++) {
         bool read = false;
         for (int k = 0; k < n && !l->is_out[v]; k++)
-            read |= key[k].kind == REG_list && space_reduce(&l->s, &key[k].x).k[v] != 0;
-        if (!read || l->is_out[v] || !lists_tell(l, key, n, v))
+            read |= group_key(l, k)->kind == REG_list && space_reduce(&l->s, &group_key(l, k)->x).k[v] != 0;
+        if (!read || l->is_out[v] || !lists_tell(l, v))
             continue;
         l->is_out[v] = found = true;
     }
@@ -218,15 +224,15 @@ static bool find_outputs_of_lists(Lower *l)
 /* One round over the keys; true: some variable was found to be told by a key. */
 static bool find_outputs(Lower *l, bool digits)
 {
-    Key *key;
-    const int n = grouping(l, &key);
+    const int n = group_keys(l);
     int var[MAX_VARS];
     bool found = false;
 
     for (int k = 0; k < n; k++) {
-        if (key[k].kind != REG_affine && key[k].kind != REG_codes)
+        const Key *key = group_key(l, k);
+        if (key->kind != REG_affine && key->kind != REG_codes)
             continue;
-        const Lin x = space_reduce(&l->s, &key[k].x);
+        const Lin x = space_reduce(&l->s, &key->x);
         const int m = open_vars(l, &x, var);
         if (m == 0 || (m > 1 && !(digits && are_digits(l, &x, var, m))))
             continue;
@@ -240,15 +246,15 @@ static bool find_outputs(Lower *l, bool digits)
 /* A key that mixes open variables becomes a variable; the widest of them goes.  *left: there was none. */
 static bool substitute_key(Lower *l, bool *left)
 {
-    Key *key;
-    const int n = grouping(l, &key);
+    const int n = group_keys(l);
     int var[MAX_VARS];
 
     *left = true;
     for (int k = 0; k < n; k++) {
-        if (key[k].kind != REG_affine)
+        const Key *key = group_key(l, k);
+        if (key->kind != REG_affine)
             continue;
-        Lin x = space_reduce(&l->s, &key[k].x);
+        Lin x = space_reduce(&l->s, &key->x);
         const int m = open_vars(l, &x, var);
         int pivot = -1;
         int64_t lo, hi;
@@ -363,15 +369,16 @@ static bool add_loops_of(Lower *l, const Lin *form, bool out)
 
 static bool output_loops(Lower *l)
 {
-    Key *key;
-    const int n = grouping(l, &key);
+    const int n = group_keys(l);
 
     l->s.closed = true;
     for (int v = 0; v < MAX_VARS; v++)
         l->loop_of[v] = -1;
-    for (int k = 0; k < n; k++)
-        if ((key[k].kind == REG_affine || key[k].kind == REG_codes) && !add_loops_of(l, &key[k].x, true))
+    for (int k = 0; k < n; k++) {
+        const Key *key = group_key(l, k);
+        if ((key->kind == REG_affine || key->kind == REG_codes) && !add_loops_of(l, &key->x, true))
             return false;
+    }
     for (int v = 0; v < l->s.n; v++)
         if (l->is_out[v] && !l->s.gone[v] && !add_loop(l, v))
             return false;
@@ -379,12 +386,35 @@ static bool output_loops(Lower *l)
     return true;
 }
 
+/* How far apart rows of the sources are that neighbouring values of a variable meet, of all sources together. */
+static double stride_of(const Lower *l, int v)
+{
+    double sum = 0;
+
+    for (int s = 0; s < l->b->n_src; s++) {
+        Affine row = { 0 };
+        for (int d = 0; d < l->src[s]->n_dims; d++)
+            row.k[d] = l->src[s]->stride[d];
+        Lin x = low_over_vars(l, s, &row);
+        x = space_reduce(&l->s, &x);
+        sum += (double)llabs(x.k[v]);
+    }
+    return sum;
+}
+
+/* Far strides outside. */
 static bool reduction_loops(Lower *l)
 {
-    for (int v = 0; v < l->s.n; v++)
-        if (!l->is_out[v] && !l->s.gone[v] && !add_loop(l, v))
+    for (;;) {
+        int far = -1;
+        for (int v = 0; v < l->s.n; v++)
+            if (!l->is_out[v] && !l->s.gone[v] && l->loop_of[v] < 0 && (far < 0 || stride_of(l, v) > stride_of(l, far)))
+                far = v;
+        if (far < 0)
+            return true;
+        if (!add_loop(l, far))
             return false;
-    return true;
+    }
 }
 
 /* The loops inside a pick's group run in the order that breaks ties: by this expression next. */
@@ -848,14 +878,15 @@ static bool lanes_are_right(Lower *l)
     return !n->sum_lanes || l->b->kind == BLK_reduce || low_refuse(l, "a row for every lane that the lanes do not tell apart");
 }
 
-bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a, Lowered *out, const char **why)
+bool lower_block(const Block *b, const KeyOrder *order, const Regular *const *src, bool blind, Arena *a, Lowered *out,
+                 const char **why)
 {
     Arena work = { 0 };
     Lower *l = ARENA_NEW(&work, Lower);
 
     *out = (Lowered){ .nest = { .id = b->id } };
-    *l = (Lower){ .b = b, .src = ARENA_ARRAY(&work, const Regular *, b->n_src + 1), .blind = blind, .a = a, .work = &work,
-                  .out = out, .s = { .a = &work }, .met = ARENA_ARRAY(&work, bool, b->n_where + 1),
+    *l = (Lower){ .b = b, .order = order, .src = ARENA_ARRAY(&work, const Regular *, b->n_src + 1), .blind = blind, .a = a,
+                  .work = &work, .out = out, .s = { .a = &work }, .met = ARENA_ARRAY(&work, bool, b->n_where + 1),
                   .first = ARENA_ARRAY(&work, int64_t, b->n_src + 1), .var0 = ARENA_ARRAY(&work, int, b->n_src + 1) };
     memcpy(l->src, src, (size_t)b->n_src * sizeof *src);
     const bool ok = !shape_is_right(l) ? false : b->kind == BLK_union ? low_union(l)

@@ -12,6 +12,7 @@ typedef struct Key { RegKind kind; Lin x; int var; const int64_t *list; int64_t 
 
 typedef struct Lower {
     const Block *b;
+    const KeyOrder *order;
     const Regular **src;
     int64_t *first;             /* the row of a source that its first one is */
     bool *met;                  /* by condition: it was seen to */

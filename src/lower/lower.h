@@ -72,9 +72,20 @@ typedef struct Lowered {
                                  * over the lanes: of one lane */
 } Lowered;
 
+/* order.c.  In an order that does not depend on that of columns, sources and conditions: */
+typedef struct KeyOrder {
+    int *col, n;                /* columns: the n that are keys as they number rows, the outermost first; then the others */
+    int *src;                   /* sources */
+    int *part;                  /* PARTITION BY keys */
+} KeyOrder;
+
+/* By block id, in the arena. */
+KeyOrder *prog_orders(const Prog *p, Arena *a);
+
 /* `src`: by source; NULL: not regular.  `blind`: nobody can tell a row of the result that is not there from one whose
  * numbers are 0.  False: no nest; *why says why (static text). */
-bool lower_block(const Block *b, const Regular *const *src, bool blind, Arena *a, Lowered *out, const char **why);
+bool lower_block(const Block *b, const KeyOrder *order, const Regular *const *src, bool blind, Arena *a, Lowered *out,
+                 const char **why);
 
 /* blind.c.  By block id: nobody can tell a row of it that is not there from one whose numbers are 0.  Gradients are,
  * where they are only multiplied and summed. */

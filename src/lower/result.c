@@ -326,7 +326,8 @@ static Expr *winners_there(Lower *l)
 {
     Expr *all = NULL;
 
-    for (int s = 0; s < l->b->n_src; s++) {
+    for (int i = 0; i < l->b->n_src; i++) {
+        const int s = l->order->src[i];
         const Regular *r = l->src[s];
         if (!r->winner || low_chosen_before(l, s))
             continue;
