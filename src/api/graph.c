@@ -36,7 +36,7 @@ typedef struct Graph {
     GraphNode *node; int n_nodes;
     GraphEdge *edge; int n_edges;
     int *of;                        /* node of a block, by id while it is drawn; -1 */
-    int *forward; int n_forward;    /* … of the blocks of the model itself */
+    Map forward;                    /* … of the blocks of the model itself, by address: ids change */
     Block **target; int n_targets;
     int64_t batch;                  /* keys of the batch that was evaluated; 0: all */
     Buf dot;
@@ -177,14 +177,16 @@ static void model_nodes(Job *j, Graph *g)
     }
     join_versions(g);
     all_edges(j, g, EDGE_use);
-    g->forward = g->of;
-    g->n_forward = p->n_blocks;
+    map_init(&g->forward, &j->arena);
+    for (int k = 0; k < p->n_blocks; k++)
+        if (g->of[k] >= 0)
+            map_put(&g->forward, (const char *)&p->block[k], sizeof p->block[k], g->of[k]);
 }
 
 /* The node of a block of the model, or that of its gradient; -1. */
 static int node_of_block(const Graph *g, const Block *b, bool grad)
 {
-    const int n = b->id < g->n_forward ? g->forward[b->id] : -1;
+    const int *at = map_get(&g->forward, (const char *)&b, sizeof b), n = at ? *at : -1;
 
     for (int k = 0; grad && n >= 0 && k < g->n_nodes; k++)
         if (g->node[k].kind == NODE_grad && g->node[k].b == g->node[n].b)
@@ -199,7 +201,7 @@ static void grad_nodes(Job *j, Graph *g)
 
     number_blocks(j, g);
     for (int k = 0; k < p->n_blocks; k++) {
-        Block *b = p->block[k], *f = b->grad_of >= 0 ? p->block[b->grad_of] : NULL;
+        const Block *b = p->block[k], *f = b->grad_of;
         g->of[k] = f ? -1 : node_of_block(g, b, false);
         if (!f || node_of_block(g, f, false) < 0)
             continue;
@@ -346,8 +348,8 @@ static Code fetched_size(Job *j, GraphNode *n, const EngineOps *ops, Engine *e)
 /* What a block took, to the node that it is a part of. */
 static void add_seconds(Graph *g, const Block *b, double s)
 {
-    const bool grad = b->grad_of >= 0;
-    const int n = b->kind == BLK_base ? -1 : node_of_block(g, grad ? g->bound.p->block[b->grad_of] : b, grad);
+    const bool grad = b->grad_of != NULL;
+    const int n = b->kind == BLK_base ? -1 : node_of_block(g, grad ? b->grad_of : b, grad);
 
     if (n >= 0 && s >= 0)
         g->node[n].seconds = (g->node[n].seconds < 0 ? 0 : g->node[n].seconds) + s;

@@ -170,8 +170,8 @@ static void put_base(Script *s, const Block *b)
 static void put_block(Script *s, const Block *b)
 {
     put_comment(s, "\n-- ", b->name, "");
-    if (b->grad_of >= 0 && b->grad_of != b->id)
-        put_comment(s, ": gradient of ", s->p->block[b->grad_of]->name, "");
+    if (b->grad_of && prog_has(s->p, b->grad_of))
+        put_comment(s, ": gradient of ", b->grad_of->name, "");
     buf_putc(s->out, '\n');
     emit_block(s->out, s->readers, b, s->d);
 }

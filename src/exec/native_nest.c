@@ -323,8 +323,8 @@ static bool reads_rows_of_batch(Native *n, const Rel *r)
 {
     for (int s = 0; s < r->b->n_src; s++) {
         const Block *b = r->src[s]->b;
-        if (b->batched && b->grad_of >= 0 && !r->src[s]->plan.nest &&
-            lay_size(&r->src[s]->lay) < lay_size(&n->rel[b->grad_of].lay))
+        if (b->batched && b->grad_of && prog_has(n->p, b->grad_of) && !r->src[s]->plan.nest &&
+            lay_size(&r->src[s]->lay) < lay_size(&n->rel[b->grad_of->id].lay))
             return true;
     }
     return false;

@@ -447,7 +447,6 @@ static Expr *count_ranks(Query *q, const Tab *t)
                       .n_where = p->n_where,
                       .col = p->col,
                       .n_cols = p->n_cols,
-                      .grad_of = -1,
                       .limit = 1,
                       .mode = p->mode };
     query_done(q, p);

@@ -296,7 +296,7 @@ Block *blk_new(Prog *p, BlockKind kind, const char *name)
 {
     Block *b = ARENA_NEW(&p->c->arena, Block);
 
-    *b = (Block){ .id = p->n_blocks, .kind = kind, .grad_of = -1, .limit = 1 };
+    *b = (Block){ .id = p->n_blocks, .kind = kind, .limit = 1 };
     b->name = name ? name : prog_unique_name(p, "t");
     if (!strncmp(b->name, GEN_PREFIX, strlen(GEN_PREFIX)))
         *name_slot(p, &p->generated, b->name) = 1;
@@ -481,17 +481,13 @@ void blk_each_expr(Block *b, void (*fn)(void *arg, Expr **e), void *arg)
         each_of(b->src[s].on, b->src[s].n_on, fn, arg);
 }
 
+bool prog_has(const Prog *p, const Block *b)
+{
+    return b->id < p->n_blocks && p->block[b->id] == b;
+}
+
 void prog_set_blocks(Prog *p, Block *const *block, int n)
 {
-    Arena a = { 0 };
-    int *now = ARENA_ARRAY(&a, int, p->n_blocks + 1);
-
-    for (int k = 0; k < n; k++)
-        now[block[k]->id] = k + 1;
-    for (int k = 0; k < n; k++)
-        if (block[k]->grad_of >= 0)
-            block[k]->grad_of = now[block[k]->grad_of] ? now[block[k]->grad_of] - 1 : k;
-    arena_free(&a);
     p->block = NULL;
     p->n_blocks = 0;
     for (int k = 0; k < n; k++) {

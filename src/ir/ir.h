@@ -148,7 +148,7 @@ struct Block {
                                  * the parameter keep it.  Printed as one statement: the directive, then the query. */
     const char *filled;         /* base: who runs the script fills it before every step, with this; or NULL */
     const char **batch_key; int n_batch; bool batch_rows;   /* @data(batch = …) */
-    int grad_of;                /* id of the block whose gradient this is, -1 otherwise */
+    const Block *grad_of;       /* the block whose gradient this is, which may be no part of the program any more; or NULL */
     Block *updates;             /* `@update T`: after a training step these rows replace T's values; else NULL */
     const char *why;            /* gradient blocks: which proof let a source be left out, for explain; or NULL */
 };
@@ -216,7 +216,7 @@ bool  ex_any(const Expr *e, bool (*test)(void *arg, const Expr *e), void *arg);
 uint64_t ex_sources(const Expr *e);                                 /* bit set of the sources read (src < 64) */
 bool  ex_may_null(const Expr *e);                                   /* recomputed from the arguments */
 
-Block *blk_new(Prog *p, BlockKind kind, const char *name);          /* appended to p->block, id set, grad_of -1 */
+Block *blk_new(Prog *p, BlockKind kind, const char *name);          /* appended to p->block, id set */
 int    blk_add_source(Prog *p, Block *b, Block *rel, Join join, const char *alias);  /* alias NULL: made unique */
 int    blk_add_col(Prog *p, Block *b, const char *name, Expr *e, Agg agg);           /* name NULL: generated */
 void   blk_add_where(Prog *p, Block *b, Expr *e);                   /* splits AND */
@@ -231,10 +231,10 @@ const char *name_fit(Arena *a, const char *prefix, const char *stem, const char 
 const char *prog_unique_name(Prog *p, const char *stem);            /* GEN_PREFIX + stem + number */
 bool   prog_claim_name(Prog *p, const char *name);                  /* a generated one; false: it is taken */
 Block *prog_find(const Prog *p, const char *name, Mode mode);       /* ASCII case ignored; NULL */
+bool   prog_has(const Prog *p, const Block *b);                     /* by its id */
 bool   col_is_id(const Block *b, int col);
 void   blk_mark(bool *marked, const Block *b);                      /* b and all it reads, by Block.id */
-/* The program's blocks from now on, some of those it has in any order; ids and grad_of follow (the id of a gradient itself,
- * if what it is the gradient of is gone). */
+/* The program's blocks from now on, some of those it has in any order; ids follow. */
 void   prog_set_blocks(Prog *p, Block *const *block, int n);
 void   prog_move_before(Prog *p, Block *b, const Block *ref);       /* in p->block; ids follow */
 

@@ -101,7 +101,7 @@ static bool leaves(const Prog *p, const Block *b)
     for (int k = 0; k < p->n_assigns; k++)
         if (p->assign[k].from == b)
             return true;
-    return b->grad_of < 0;
+    return !b->grad_of;
 }
 
 void prog_blind(const Prog *p, bool *blind)

@@ -307,11 +307,9 @@ static bool is_summed_place(const Lower *l, int v)
 /* Entries of a list may be alike: rows that it does not tell apart would be one group. */
 static bool lists_are_told(Lower *l)
 {
-    Key *key;
-    const int n = grouping(l, &key);
-
-    for (int k = 0; k < n; k++) {
-        const Lin x = key[k].kind == REG_list ? space_reduce(&l->s, &key[k].x) : lin_const(0);
+    for (int k = 0; k < group_keys(l); k++) {
+        const Key *key = group_key(l, k);
+        const Lin x = key->kind == REG_list ? space_reduce(&l->s, &key->x) : lin_const(0);
         for (int v = 0; v < l->s.n; v++)
             if (x.k[v] && !l->is_out[v])
                 return low_refuse(l, "a key of a list runs along no loop");

@@ -53,8 +53,8 @@ void order_link(Orders *o, int v, int w, bool same)
 /* A gradient has the keys of what it is the gradient of; where that became part of others, of what its keys came from. */
 static void link_gradient(Orders *o, const Block *b)
 {
-    for (int k = 0; k < b->n_id && b->of->n_id == b->n_id; k++) {
-        const Block *of = b->of;
+    for (int k = 0; k < b->n_id && b->grad_of->n_id == b->n_id; k++) {
+        const Block *of = b->grad_of;
         int c = of->id_col[k];
         while (!prog_has(o->p, of) && of->kind == BLK_row && of->col[c].e->op == OP_col) {
             const Expr *e = of->col[c].e;
@@ -314,7 +314,7 @@ static void orders_open(Orders *o)
     for (int k = 0; k < p->n_blocks; k++) {
         o->first[k] = o->n;
         o->n += p->block[k]->n_cols;
-        if (p->block[k]->grad_of >= 0 && k < o->first_grad)
+        if (p->block[k]->grad_of && k < o->first_grad)
             o->first_grad = k;
     }
     o->group = ARENA_ARRAY(o->work, int, o->n + 1);
@@ -352,7 +352,7 @@ KeyOrder *prog_orders(const Prog *p, Arena *a)
         const Block *b = p->block[k];
         mark_batch(&o, b);
         order_see_block(&o, b);
-        if (b->of)
+        if (b->grad_of)
             link_gradient(&o, b);
         order[k].col = ARENA_ARRAY(a, int, b->n_cols + 1);
         order[k].src = ARENA_ARRAY(a, int, b->n_src + 1);

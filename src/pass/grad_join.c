@@ -171,7 +171,7 @@ Block *grad_block(Back *k, BlockKind kind, const Block *of)
     const char *stem = strncmp(of->name, GEN_PREFIX, strlen(GEN_PREFIX)) ? of->name : of->name + strlen(GEN_PREFIX);
     Block *b = blk_new(k->p, kind, prog_unique_name(k->p, arena_printf(k->a, "d_%s", stem)));
 
-    b->grad_of = of->id;
+    b->grad_of = of;
     b->at = of->at;
     return b;
 }

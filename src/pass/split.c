@@ -38,7 +38,7 @@ static Block *twin(const Prog *p, const Block *b)
     Block *t = ARENA_NEW(&p->c->arena, Block);
 
     *t = (Block){ .kind = BLK_base, .role = BASE_driver, .name = b->name, .at = b->at, .name_at = b->name_at,
-                  .id_col = b->id_col, .n_id = b->n_id, .one_row = b->one_row, .grad_of = -1, .limit = 1,
+                  .id_col = b->id_col, .n_id = b->n_id, .one_row = b->one_row, .limit = 1,
                   .user = b->user };
     for (int c = 0; c < b->n_cols; c++) {
         const Col k = b->col[c];
@@ -67,7 +67,7 @@ static Block *blank(const Prog *p, BlockKind kind, const char *name, const Block
 {
     Block *b = ARENA_NEW(&p->c->arena, Block);
 
-    *b = (Block){ .kind = kind, .name = name, .at = as->at, .name_at = as->name_at, .mode = as->mode, .grad_of = -1, .limit = 1 };
+    *b = (Block){ .kind = kind, .name = name, .at = as->at, .name_at = as->name_at, .mode = as->mode, .limit = 1 };
     return b;
 }
 
