@@ -395,9 +395,10 @@ void blk_own_parts(Prog *p, Block *b)
 
 void blk_set_id(Prog *p, Block *b, const int *col, int n)
 {
-    if (!b->id_col || b->n_id != n || memcmp(b->id_col, col, (size_t)n * sizeof *col) != 0) {
+    if (!b->id_col || b->n_id != n || (n && memcmp(b->id_col, col, (size_t)n * sizeof *col) != 0)) {
         b->id_col = ARENA_ARRAY(&p->c->arena, int, n ? n : 1);
-        memcpy(b->id_col, col, (size_t)n * sizeof *col);
+        for (int k = 0; k < n; k++)
+            b->id_col[k] = col[k];
     }
     b->n_id = n;
     b->one_row = n == 0;

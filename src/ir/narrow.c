@@ -200,7 +200,8 @@ void prog_narrow(Prog *p, int first, bool versions, Cuts *cuts)
     Block **old = ARENA_ARRAY(&a, Block *, n + 1);
     bool narrowed = false;
 
-    memcpy(old, p->block + first, (size_t)n * sizeof *old);
+    for (int i = 0; i < n; i++)
+        old[i] = p->block[first + i];
     p->n_blocks = first;
     for (int i = 0; i < n; i++) {
         narrowed |= narrow_block(p, old[i], versions, cuts);

@@ -43,7 +43,7 @@ static bool tables_alike(const Block *x, const Block *y)
     if (x == y)
         return true;
     if (x->n_cols != y->n_cols || x->n_id != y->n_id || x->mode != y->mode ||
-        memcmp(x->id_col, y->id_col, (size_t)x->n_id * sizeof *x->id_col) != 0)
+        (x->n_id && memcmp(x->id_col, y->id_col, (size_t)x->n_id * sizeof *x->id_col) != 0))
         return false;
     for (int c = 0; c < x->n_cols; c++)
         if (x->col[c].type != y->col[c].type || strcmp(x->col[c].name, y->col[c].name))
