@@ -133,6 +133,28 @@ static double joined_rows(const Sizes *z, const Block *b)
     return at_least1(rows);
 }
 
+/* Parts that take the same columns have the same values, those that compute them have others: the steps of a loop. */
+static double parts_distinct(const Sizes *z, const Block *b, int c)
+{
+    double sum = 0, most = 0;
+    bool made = false;
+
+    for (int k = 0; k < b->n_parts; k++) {
+        const double d = expr_distinct(z, b, b->part[k].e[c]);
+        sum += d;
+        most = fmax(most, d);
+        made |= b->part[k].e[c]->op != OP_col;
+    }
+    return made ? sum : most;
+}
+
+static double col_distinct(const Sizes *z, const Block *b, int c, double rows)
+{
+    if (b->kind == BLK_union)
+        return at_most(parts_distinct(z, b, c), rows);
+    return b->col[c].agg == AGG_none && b->col[c].e ? at_most(expr_distinct(z, b, b->col[c].e), rows) : rows;
+}
+
 static void size_block(const Sizes *z, const Block *b)
 {
     Size *s = &z->of[b->id];
@@ -145,10 +167,8 @@ static void size_block(const Sizes *z, const Block *b)
     s->rows = b->kind == BLK_union ? 0 : joined_rows(z, b);
     for (int k = 0; k < b->n_parts; k++)
         s->rows += z->of[b->src[b->part[k].src].rel->id].rows;
-    for (int c = 0; c < b->n_cols; c++) {
-        const Expr *e = b->n_parts ? b->part[0].e[c] : b->col[c].e;
-        s->distinct[c] = b->col[c].agg == AGG_none && e ? at_most(expr_distinct(z, b, e), s->rows) : s->rows;
-    }
+    for (int c = 0; c < b->n_cols; c++)
+        s->distinct[c] = col_distinct(z, b, c, s->rows);
     for (int k = 0; k < b->n_id; k++)
         by_id *= s->distinct[b->id_col[k]];
     s->rows = at_least1(b->kind == BLK_union ? s->rows : at_most(s->rows, by_id));
