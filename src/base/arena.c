@@ -127,6 +127,15 @@ void arena_free(Arena *a)
     *a = (Arena){ 0 };
 }
 
+size_t arena_room(size_t n)
+{
+    size_t room = 4;
+
+    while (room < n)
+        room *= 2;
+    return room;
+}
+
 void *arena_grow(Arena *a, void *old, size_t n, size_t size)
 {
     if (n & (n - 1))

@@ -64,6 +64,8 @@ void *arena_grow(Arena *a, void *old, size_t n, size_t size);  /* see VEC_PUSH *
 
 /* Append x to the arena array `v` that has `n` elements (n is incremented).  Capacity is the
  * next power of two of n, so no third variable is needed; never shrink n of a shared array. */
+size_t arena_room(size_t n);                            /* the capacity that VEC_PUSH takes an array of n to have */
+#define ARENA_VEC(a, T, n)   ARENA_ARRAY((a), T, arena_room((size_t)(n)))      /* n elements that more may be pushed to */
 #define VEC_PUSH(a, v, n, x) \
     ((v) = arena_grow((a), (v), (size_t)(n), sizeof *(v)), (v)[(n)++] = (x))
 

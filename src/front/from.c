@@ -34,7 +34,7 @@ void from_copy(Query *q, Block *to)
 {
     const Block *d = q->d;
 
-    to->src = ARENA_ARRAY(q->a, Source, d->n_src + 1);
+    to->src = ARENA_VEC(q->a, Source, d->n_src);
     to->n_src = d->n_src;
     for (int s = 0; s < d->n_src; s++) {
         to->src[s] = d->src[s];

@@ -320,7 +320,7 @@ static Block *pruned_copy(Query *q, BlockKind kind, const char *name)
     Block *r = query_new_block(q, kind, name), *d = q->d, copy = *d;
     int to[MAX_SOURCES + 1];
 
-    copy.src = ARENA_ARRAY(q->a, Source, d->n_src + 1);
+    copy.src = ARENA_VEC(q->a, Source, d->n_src);
     memcpy(copy.src, d->src, (size_t)d->n_src * sizeof *d->src);
     q->d = &copy;
     prune(q, to);

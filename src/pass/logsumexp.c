@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * logsumexp.c - LN(SUM(EXP(e))), as people write a softmax, overflows in f32 above 88.  The sum is taken of
- * EXP(e - m) instead, m the group's maximum, and LN(sum) becomes LN(sum) + m: the same number, and the same
- * gradient with none through m (m cancels).
+ * logsumexp.c - LN(SUM(EXP(e))) and EXP(x) / SUM(EXP(e)), as people write a softmax, overflow in f32 above 88.  The
+ * sum is taken of EXP(e - m) instead, m the group's maximum; LN(sum) becomes LN(sum) + m and EXP(x) / sum becomes
+ * EXP(x - m) / sum: the same numbers, and the same gradient with none through m (m cancels).
  *   needs   prog_analyse; runs before grad
- *   keeps   what the user named: only a generated SUM that is read by nothing but LN is touched
+ *   keeps   what the user named: only a generated SUM that is read by nothing else is touched
  *   leaves  two blocks more a rewritten sum, detached: the maxima, and they made finite (0.0 where not) */
 #include "pass/pass.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef struct Sum { Prog *p; Block *r; int col; int reads, logs; Block *max; } Sum;
+typedef struct Sum { Prog *p; Block *r; int col; int reads, fit; Block *max; } Sum;
 
 static bool reads_sum(const Sum *s, const Block *b, const Expr *e)
 {
     return e->op == OP_col && b->src[e->src].rel == s->r && e->col == s->col;
+}
+
+/* Where the EXP stands in EXP(x), -EXP(x), EXP(x) * a; NULL: nowhere. */
+static Expr **exp_in(Expr **e)
+{
+    Expr **found = NULL;
+
+    if ((*e)->op == OP_exp)
+        return e;
+    for (int k = 0; k < (*e)->n_args && !found && ((*e)->op == OP_neg || (*e)->op == OP_mul); k++)
+        found = exp_in(&(*e)->arg[k]);
+    return found;
+}
+
+static bool is_share(const Sum *s, const Block *b, const Expr *e)
+{
+    return e->op == OP_div && reads_sum(s, b, e->arg[1]) && exp_in(&e->arg[0]);
 }
 
 static void count_reads(Sum *s, const Block *b, const Expr *e)
@@ -23,7 +40,7 @@ static void count_reads(Sum *s, const Block *b, const Expr *e)
     if (!e)
         return;
     s->reads += reads_sum(s, b, e);
-    s->logs += e->op == OP_ln && reads_sum(s, b, e->arg[0]);
+    s->fit += is_share(s, b, e) || (e->op == OP_ln && reads_sum(s, b, e->arg[0]));
     for (int k = 0; k < e->n_args; k++)
         count_reads(s, b, e->arg[k]);
 }
@@ -46,12 +63,25 @@ static void count_in_block(Sum *s, const Block *b)
             count_reads(s, b, b->part[k].e[c]);
 }
 
-static bool only_row_readers(const Prog *p, const Block *r)
+static bool reads_it(const Sum *s, const Block *b)
 {
-    for (int k = 0; k < p->n_blocks; k++)
-        for (int s = 0; s < p->block[k]->n_src; s++)
-            if (p->block[k]->src[s].rel == r && (p->block[k]->kind != BLK_row || p->block[k]->src[s].join != JOIN_inner))
-                return false;
+    Sum probe = *s;
+
+    count_in_block(&probe, b);
+    return probe.reads > s->reads;
+}
+
+/* Others may join the groups, if they do not read the sum. */
+static bool only_row_readers(const Sum *s)
+{
+    for (int k = 0; k < s->p->n_blocks; k++) {
+        const Block *b = s->p->block[k];
+        bool other = false;
+        for (int i = 0; i < b->n_src; i++)
+            other |= b->src[i].rel == s->r && (b->kind != BLK_row || b->src[i].join != JOIN_inner);
+        if (other && reads_it(s, b))
+            return false;
+    }
     return true;
 }
 
@@ -59,11 +89,11 @@ static bool wanted(Sum *s)
 {
     const Col *c = &s->r->col[s->col];
 
-    if (s->r->user || c->agg != AGG_sum || c->type != T_REAL || c->e->op != OP_exp || !only_row_readers(s->p, s->r))
+    if (s->r->user || c->agg != AGG_sum || c->type != T_REAL || c->e->op != OP_exp || !only_row_readers(s))
         return false;
     for (int k = 0; k < s->p->n_blocks; k++)
         count_in_block(s, s->p->block[k]);
-    return s->logs > 0 && s->logs == s->reads;
+    return s->fit > 0 && s->fit == s->reads;
 }
 
 /* SELECT keys, MAX(e) AS m over the same rows and groups. */
@@ -130,12 +160,24 @@ static Expr *reader_key(void *arg, int k)
     return ex_col(&r->s->p->c->arena, r->b, r->src, k);
 }
 
+static bool is_read(const Reader *r, const Expr *e)
+{
+    return e->op == OP_col && e->src == r->src && e->col == r->s->col;
+}
+
 static Expr *add_max(Reader *r, Expr *e)
 {
+    Arena *a = &r->s->p->c->arena;
+
     if (!e)
         return NULL;
-    if (e->op == OP_ln && e->arg[0]->op == OP_col && e->arg[0]->src == r->src && e->arg[0]->col == r->s->col)
-        return ex2(&r->s->p->c->arena, OP_add, e, r->m);
+    if (e->op == OP_ln && is_read(r, e->arg[0]))
+        return ex2(a, OP_add, e, r->m);
+    if (e->op == OP_div && is_read(r, e->arg[1])) {
+        Expr **x = exp_in(&e->arg[0]);
+        *x = ex1(a, OP_exp, ex2(a, OP_sub, (*x)->arg[0], r->m));
+        return e;
+    }
     for (int k = 0; k < e->n_args; k++)
         e->arg[k] = add_max(r, e->arg[k]);
     return e;
@@ -153,9 +195,9 @@ static void rewrite_reader(Reader *r)
         r->b->where[w] = add_max(r, ex_copy(a, r->b->where[w]));
 }
 
-static bool reads_log(const Sum *s, const Block *b, int src)
+static bool is_reader(const Sum *s, const Block *b, int src)
 {
-    return b->src[src].rel == s->r && b->kind == BLK_row;
+    return b->src[src].rel == s->r && b->kind == BLK_row && reads_it(s, b);
 }
 
 /* Only what it changes is analysed again, not the program: a loop written out has a sum in each of its steps. */
@@ -177,7 +219,7 @@ static void rewrite(Sum *s)
         Block *b = s->p->block[k];
         const int n_src = b->n_src;
         for (int src = 0; src < n_src; src++)
-            if (reads_log(s, b, src))
+            if (is_reader(s, b, src))
                 rewrite_reader(&(Reader){ .s = s, .b = b, .src = src });
         if (b->n_src > n_src)
             prog_analyse_one(s->p, b);

@@ -7,6 +7,8 @@
  *   leaves  twins of batched blocks that @once blocks read, none of them batched */
 #include "pass/pass.h"
 
+#include <string.h>
+
 /* b's unrestricted twin; its sources' twins are made first. */
 static Block *whole(Prog *p, Block *b, Block **twin)
 {
@@ -17,7 +19,7 @@ static Block *whole(Prog *p, Block *b, Block **twin)
     if (twin[b->id])
         return twin[b->id];
     const int id = b->id;
-    Source *src = ARENA_ARRAY(a, Source, b->n_src + 1);
+    Source *src = ARENA_VEC(a, Source, b->n_src);
     for (int s = 0; s < b->n_src; s++) {
         src[s] = b->src[s];
         src[s].rel = whole(p, b->src[s].rel, twin);
@@ -27,6 +29,11 @@ static Block *whole(Prog *p, Block *b, Block **twin)
     *t = *b;
     t->name = name;
     t->src = src;
+    t->col = ARENA_VEC(a, Col, b->n_cols);          /* passes change and add to both */
+    t->where = ARENA_VEC(a, Expr *, b->n_where);
+    memcpy(t->col, b->col, (size_t)b->n_cols * sizeof *t->col);
+    for (int w = 0; w < b->n_where; w++)
+        t->where[w] = b->where[w];
     t->id = p->n_blocks - 1;
     t->user = t->is_data = t->batch_rows = t->is_loss = t->is_metric = false;
     t->n_batch = 0;

@@ -53,7 +53,7 @@ static Block *global_copy(const Prog *p, const Block *b, Block *const *now)
     Block *g = ARENA_NEW(&p->c->arena, Block);
 
     *g = *b;
-    g->src = ARENA_ARRAY(&p->c->arena, Source, b->n_src + 1);
+    g->src = ARENA_VEC(&p->c->arena, Source, b->n_src);
     for (int s = 0; s < b->n_src; s++) {
         g->src[s] = b->src[s];
         g->src[s].rel = now[b->src[s].rel->id];

@@ -268,7 +268,7 @@ static void renumber_all(Arena *a, Expr **e, int n, const int *now)
 static void reorder(Prog *p, Block *b, const int *order)
 {
     Arena *a = &p->c->arena;
-    Source *src = ARENA_ARRAY(a, Source, b->n_src);
+    Source *src = ARENA_VEC(a, Source, b->n_src);
     int now[64];
 
     for (int k = 0; k < b->n_src; k++) {
