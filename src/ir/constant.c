@@ -68,6 +68,12 @@ const Expr *consts_literal(const Consts *k, const Expr *e)
     return v.type == T_TEXT ? ex_text(k->a, v.s) : ex_int(k->a, v.i);
 }
 
+/* A literal of its own: the text of another arena's would go with that. */
+static const Expr *own_literal(Arena *a, const Expr *e)
+{
+    return e->op == OP_lit_text ? ex_text(a, e->s) : ex_copy(a, e);
+}
+
 /* `column = expression`, the column unknown and the expression not: the column is that literal. */
 static bool follow_side(Consts *k, const Expr *col, const Expr *e)
 {
@@ -175,7 +181,7 @@ void analyse_constants(Prog *p, Block *b)
         }
         found = b->kind == BLK_union ? constant_of_parts(&a, b, c) : consts_literal(k, col->e);
         if (!found || !col->constant || !ex_equal(found, col->constant))
-            col->constant = found ? ex_copy(&p->c->arena, found) : NULL;
+            col->constant = found ? own_literal(&p->c->arena, found) : NULL;
     }
     arena_free(&a);
 }
