@@ -60,7 +60,7 @@ bool low_chosen_before(const Lower *l, int src);                        /* its r
 /* A copy: the result may outlive what is known of its sources. */
 const int64_t *low_own_codes(Lower *l, const int64_t *codes, int64_t n);
 
-/* ---- narrow.c ---- */
+/* ---- lists.c ---- */
 
 bool low_reads_list(const Lower *l, const Expr *e);
 bool low_narrow(Lower *l);                                              /* before there are variables */

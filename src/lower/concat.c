@@ -8,7 +8,7 @@
  *   behind each other   whatever their keys are: these are lists along one dimension then, in the order of the text,
  *                       that of a dimension in which the parts differ alone, or of all rows
  *
- * Which part a row is of is a list along that dimension as well; conditions on it leave a slice (narrow.c). */
+ * Which part a row is of is a list along that dimension as well; conditions on it leave a slice (lists.c). */
 #include "lower/block.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  * numbers, or one of a list of codes.  Or those of a box that meet affine conditions (k.t <= q.t): every row of the
  * box has its place, and those that do not meet them are not there and hold 0.  Whether it is one is found by looking
  * at its keys (regular.c), however it was made.  A block over regular sources whose conditions and keys are affine is a
- * nest (block.c, condition.c, narrow.c, result.c, union.c, concat.c, linear.c). */
+ * nest (block.c, condition.c, lists.c, result.c, union.c, concat.c, linear.c). */
 #ifndef SG_LOWER_H
 #define SG_LOWER_H
 

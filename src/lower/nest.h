@@ -2,7 +2,7 @@
  *
  * nest.h - loop nests: what a regular block is lowered to, and what C text is made from.
  *
- *   block.c      block over regular sources -> nest (the symbolic phase), with condition.c, narrow.c, result.c, union.c
+ *   block.c      block over regular sources -> nest (the symbolic phase), with condition.c, lists.c, result.c, union.c
  *                and concat.c
  *   domain.c     integer sets: loop bounds, supports (the only file that includes isl)
  *   nest.c       which nests can be written, what they cost

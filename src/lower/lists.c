@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * narrow.c - conditions on keys that are lists (REG_list): the number of a union's part, keys that only some parts have.
+ * lists.c - conditions on keys that are lists (REG_list): the number of a union's part, keys that only some parts have.
  *
  * Of one source: `part = 1` leaves a run of a dimension's numbers, and within it the lists are mostly plain keys again.
  * The source is then taken for what is left of it, looked at anew.  Of two: rows of equal lists meet one to one, which
