@@ -6,7 +6,8 @@
  *                and concat.c
  *   domain.c     integer sets: loop bounds, supports (the only file that includes isl)
  *   nest.c       which nests can be written, what they cost
- *   schedule.c   which loop runs along the vector, tiles, order, unrolling
+ *   schedule.c   which loop runs along the vector (vector.c), tiles, order, unrolling, by a model of the machine
+ *                (cost.c); turned.c for sums over lanes
  *   ctext.c      nest + schedule -> C text: loops, sums, stores
  *   body.c       expressions as straight-line C
  *   prelude.c    the helpers the text calls
