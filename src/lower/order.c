@@ -94,6 +94,12 @@ static void gather_marks(Orders *o)
         o->outer[g] = o->outer[v] < o->outer[g] ? o->outer[v] : o->outer[g];
         o->slices[g] = o->slices[v] > o->slices[g] ? o->slices[v] : o->slices[g];
     }
+    /* r / 2 stands where r does: what is pooled is read in the order in which it stands */
+    for (int v = 0; v < o->n; v++) {
+        const int g = order_root(o->group, v);
+        if (o->quotient[v])
+            o->mark[g] |= o->mark[order_root(o->group, o->quotient[v] - 1)];
+    }
 }
 
 /* ---- averages ---- */
@@ -324,6 +330,7 @@ static void orders_open(Orders *o)
     o->digit = ARENA_ARRAY(o->work, int, o->n + 1);
     o->outer = ARENA_ARRAY(o->work, int, o->n + 1);
     o->slices = ARENA_ARRAY(o->work, int, o->n + 1);
+    o->quotient = ARENA_ARRAY(o->work, int, o->n + 1);
     o->lit = ARENA_ARRAY(o->work, int64_t *, o->n + 1);
     o->vague = ARENA_ARRAY(o->work, bool, o->n + 1);
 }

@@ -34,6 +34,7 @@ typedef struct Orders {
     int *mark, *digit, *outer;  /* by node, then by the root of a group: of all members */
     int *slices; int64_t **lit; /* how many literals it is compared with, and which */
     bool *vague;                /* which keys of its sources it is depends on the order of their columns */
+    int *quotient;              /* of which node's key it is a quotient, + 1; 0: of none */
     Link *link; int n_links;
     int first_grad;             /* blocks from here on are gradients, and what is made of them: they follow */
     Web cols, groups;

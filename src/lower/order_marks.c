@@ -154,6 +154,8 @@ static void see_key(Seen *s, int c, const Expr *e, bool same)
     const bool plain = x.n == 1 && is_plain_term(&x.t[0]);
     if (!plain)
         mix_terms(s, &x);
+    if (x.n == 1 && x.t[0].divided && !x.odd)
+        s->o->quotient[v] = term_node(s, &x.t[0]) + 1;
     for (int k = 0; k < x.n; k++) {
         const int at = seen_at(s, x.t[k].src, x.t[k].col);
         s->kept[order_root(s->same, at)] |= plain;
